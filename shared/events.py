@@ -1,0 +1,138 @@
+"""The wire contract: what stands in the topics, as types. The only place that names it. Pure."""
+
+import hmac
+from typing import Any, Literal
+
+import msgspec
+
+USAGE_EVENTS = "usage.events"
+USAGE_ACCEPTED = "usage.accepted"
+USAGE_REJECTED = "usage.rejected"
+HEALTH_CHANGES = "health.changes"
+
+LOG = "myaku.log"
+TICK = "myaku.tick"
+CONFIG = "myaku.config"
+BARRIER = "myaku.barrier"
+RESERVED_PREFIX = "myaku."
+SIGNATURE_HEADER = "myaku-signature"
+
+Mode = Literal["history", "live"]
+
+
+class Marker(msgspec.Struct, frozen=True, tag_field="type", tag=LOG):
+    """The first record of every partition: which log this is, of how many partitions."""
+
+    id: str
+    partitions: int
+
+
+class Tick(msgspec.Struct, frozen=True, tag_field="type", tag=TICK):
+    """Time has come to `time` for everything that `source_partition` held before."""
+
+    source_partition: int
+    source_partitions: int
+    time: str
+    mode: Mode
+    sources: dict[str, str] = {}
+
+
+class Config(msgspec.Struct, frozen=True, tag_field="type", tag=CONFIG):
+    """A whole configuration; `revision` is that of the whole document."""
+
+    revision: str
+    document: dict[str, Any]
+
+
+class Barrier(msgspec.Struct, frozen=True, tag_field="type", tag=BARRIER):
+    """Passed on by every service: whoever sees it at the end knows that all before it is done."""
+
+    id: str
+
+
+Control = Marker | Tick | Config | Barrier
+
+
+class Previous(msgspec.Struct, frozen=True):
+    """What the account's last published health said."""
+
+    score: float | None
+    band: str | None
+    as_of: str
+
+
+class ScorecardName(msgspec.Struct, frozen=True):
+    """Which scorecard, of which revision of the scoring configuration."""
+
+    id: str
+    revision: str
+
+
+class DimensionHealth(msgspec.Struct, frozen=True):
+    """A dimension's score 0–100, its effective weight 0–1 and its part of the score in points."""
+
+    id: str
+    score: float | None
+    weight: float
+    contribution: float
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """One part of a change, in points."""
+
+    cause: str
+    change: float
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """A measure's value, its score 0–100, its part of the score and how that changed, in points."""
+
+    measure: str
+    value: float | None
+    score: float | None
+    contribution: float
+    change: float
+    cause: str
+    causes: list[Cause] = []
+
+
+class Health(msgspec.Struct, frozen=True):
+    """An account's health as published in `health.changes`. Σ contribution = score."""
+
+    account_id: str
+    as_of: str
+    sequence: int
+    score: float | None
+    band: str | None
+    coverage: float
+    mode: Mode
+    previous: Previous | None
+    change_7d: float | None
+    change_28d: float | None
+    scorecard: ScorecardName
+    dimensions: list[DimensionHealth]
+    drivers: list[Driver]
+    profile: dict[str, Any]
+    silence_risk: float | None = None
+    stale: bool = False
+    override: None = None
+    signals: list[Any] = []
+    crosses: None = None
+    engagement: dict[str, int] = {}
+    matrix: None = None
+    onboarding: None = None
+
+
+encode = msgspec.json.Encoder().encode
+decode_control = msgspec.json.Decoder(Control).decode
+decode_health = msgspec.json.Decoder(Health).decode
+
+
+def sign(value: bytes, secret_key: str) -> bytes:
+    """The signature that lets a `myaku.` record into `usage.events`: hex HMAC-SHA256 of its bytes."""
+    return hmac.new(secret_key.encode(), value, "sha256").hexdigest().encode()
+
+
+def is_signed(value: bytes, signature: bytes | None, secret_key: str) -> bool:
+    """Whether `signature` is ours; compared in constant time."""
+    return signature is not None and hmac.compare_digest(signature, sign(value, secret_key))
