@@ -38,14 +38,14 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a document: an unknown key is an error, never ignored."""
 
 
-class Product(Strict):
+class Product(Strict, frozen=True):
     """`product.yaml`: the product's calendar, and which events mean what."""
 
     time_zone: str = "UTC"
     events: dict[Name, list[str]] = {}
 
 
-class Metric(Strict):
+class Metric(Strict, frozen=True):
     """One metric, in the short form of `scorecards.yaml`: exactly one kind is given.
 
     `window_days`, `against_days` and `expires_days` read the durations (`28d`).
@@ -91,21 +91,21 @@ class Metric(Strict):
         return days(self.expires)
 
 
-class Measure(Strict):
+class Measure(Strict, frozen=True):
     """A metric in a scorecard: its weight in the dimension, and the curve value → 0–100."""
 
     weight: Weight
     curve: Annotated[list[Point], Meta(min_length=1)]
 
 
-class Dimension(Strict):
+class Dimension(Strict, frozen=True):
     """Measures that speak of one thing; `weight` is the dimension's share of the score."""
 
     weight: Weight
     measures: Annotated[dict[Name, Measure], Meta(min_length=1)]
 
 
-class Scorecard(Strict):
+class Scorecard(Strict, frozen=True):
     """How one kind of account is scored. `when` maps `profile.field` to a value or a list."""
 
     id: Name
@@ -113,7 +113,7 @@ class Scorecard(Strict):
     when: dict[str, Scalar | list[Scalar]] = {}
 
 
-class Scorecards(Strict):
+class Scorecards(Strict, frozen=True):
     """`scorecards.yaml`."""
 
     metrics: dict[Name, Metric]
@@ -121,7 +121,7 @@ class Scorecards(Strict):
     bands: dict[Name, Annotated[float, Meta(ge=0, le=100)]]
 
 
-class Level(Strict):
+class Level(Strict, frozen=True):
     """A severity, the value beyond which it begins and the one at which it has cleared."""
 
     severity: Severity
@@ -129,7 +129,7 @@ class Level(Strict):
     clear: float
 
 
-class Rule(Strict):
+class Rule(Strict, frozen=True):
     """One alert rule of kind `threshold` on the health score. Durations as `6h`, `14d`, `0s`.
 
     `for` is how long a breach must hold before it fires, `clear_for` how long recovery must hold
@@ -152,13 +152,13 @@ class Rule(Strict):
     play: str = ""
 
 
-class Alerts(Strict):
+class Alerts(Strict, frozen=True):
     """`alerts.yaml`."""
 
     rules: list[Rule] = []
 
 
-class Destination(Strict):
+class Destination(Strict, frozen=True):
     """Where notifications can go. `secret` is `secret://NAME`: the value is in the environment."""
 
     type: Literal["log", "webhook"]
@@ -167,7 +167,7 @@ class Destination(Strict):
     timeout: str = "20s"
 
 
-class Routing(Strict):
+class Routing(Strict, frozen=True):
     """`routing.yaml`: who is told, and where.
 
     `owner_chain` are the profile fields that name the owner, first one known wins; `fallback`
@@ -177,10 +177,10 @@ class Routing(Strict):
     fallback: str
     destinations: dict[Name, Destination]
     to: Annotated[list[str], Meta(min_length=1)]
-    owner_chain: list[str] = ["profile.csm"]
+    owner_chain: tuple[str, ...] = ("profile.csm",)
 
 
-class Configuration(Strict):
+class Configuration(Strict, frozen=True):
     """One whole, checked configuration."""
 
     product: Product

@@ -1,0 +1,85 @@
+"""Postgres: the engine, the one transaction of the house, and migrations."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+WRITER_SETTINGS = {
+    "lock_timeout": "5s",
+    "statement_timeout": "20s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+"""A stopped worker must not hold a row for ever: its transaction ends by itself."""
+
+LOST = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""What a database that went away, or refused, raises."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached or used; the text is one sentence that names it."""
+
+
+def create(url: str, *, connections: int = 10, application: str = "myaku") -> AsyncEngine:
+    """An engine for `postgresql+asyncpg://…` (or `postgresql://…`). Opens nothing yet."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "server_settings": {**WRITER_SETTINGS, "application_name": application},
+            "command_timeout": 30,
+            "timeout": 10,
+        },
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """The only commit in the house. Never held open across a send."""
+    async with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """All reads inside see one moment: REPEATABLE READ, read only."""
+    async with engine.connect() as connection:
+        await connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        async with connection.begin():
+            yield connection
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema to the newest revision. Raises DatabaseUnavailable."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = create(url, connections=1, application="myaku-migrate")
+    try:
+        async with transaction(engine) as connection:
+            await connection.run_sync(_upgrade, config)
+    except LOST as error:
+        raise unavailable(url, error) from error
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: object, config: Config) -> None:
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
+    """The sentence for a database that does not answer; the password is left out."""
+    shown = make_url(url).render_as_string(hide_password=True)
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return DatabaseUnavailable(f"The database at {shown} cannot be used: {cause}".strip())

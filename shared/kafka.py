@@ -1,0 +1,187 @@
+"""Kafka: how its clients are set up, and the identity of a log."""
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+from msgspec import MsgspecError
+
+from shared.events import (
+    HEALTH_CHANGES,
+    LOG,
+    USAGE_ACCEPTED,
+    USAGE_EVENTS,
+    USAGE_REJECTED,
+    Marker,
+    decode_control,
+    encode,
+)
+from shared.runtime import UserError
+from shared.settings import Settings
+
+MARKED_TOPICS = (USAGE_ACCEPTED, HEALTH_CHANGES)
+FIRST_RECORD_SECONDS = 10
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """What every client needs to reach the broker."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka,
+        "security_protocol": settings.kafka_security_protocol,
+        "request_timeout_ms": 15_000,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_security_ca_file)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.kafka_security_mechanism
+        options["sasl_plain_username"] = settings.kafka_security_username
+        options["sasl_plain_password"] = settings.kafka_security_password.get_secret_value()
+    return options
+
+
+async def start(client: Any, settings: Settings) -> None:
+    """Start a client. Raises UserError where the broker cannot be reached."""
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        await client.stop() if not isinstance(client, AIOKafkaAdminClient) else await client.close()
+        raise UserError(f"The Kafka broker at {settings.kafka} cannot be reached: {error}.") from error
+
+
+def producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer whose acknowledgement means that every in-sync replica has the record.
+
+    Not idempotent, since the embedded broker cannot: what is sent twice dies in scoring.
+    """
+    return AIOKafkaProducer(
+        **client_options(settings),
+        acks="all",
+        compression_type="zstd",
+        linger_ms=0,
+        max_batch_size=512 * 1024,
+        max_request_size=1024 * 1024,
+    )
+
+
+def reader(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer without a group, for reading given places of the log."""
+    return AIOKafkaConsumer(
+        **client_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=100,
+    )
+
+
+def partition_of(account_id: str, partitions: int) -> int:
+    """The partition of an account: the mapping of Kafka's own clients."""
+    return (murmur2(account_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str) -> int:
+    """How many partitions the topic has; 0 if there is no such topic."""
+    cluster = await client.client.fetch_all_metadata()
+    return len(cluster.partitions_for_topic(topic) or ())
+
+
+async def create_log(
+    settings: Settings, *, partitions: int, log_id: str, source_partitions: int
+) -> str:
+    """Make the topics that are missing and mark the log; the id of the log that stands there.
+
+    Raises UserError where topics exist that are not ours.
+    """
+    wanted = {
+        USAGE_EVENTS: (source_partitions, {}),
+        USAGE_ACCEPTED: (partitions, {"retention.ms": "-1"}),
+        USAGE_REJECTED: (1, {}),
+        HEALTH_CHANGES: (
+            partitions,
+            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * 86_400_000)},
+        ),
+    }
+    await _create_topics(settings, wanted)
+    sender = producer(settings)
+    await start(sender, settings)
+    try:
+        found: dict[TopicPartition, Marker | None] = {}
+        for topic in MARKED_TOPICS:
+            count = await partitions_of(sender, topic)
+            found |= await read_markers(
+                settings, [TopicPartition(topic, number) for number in range(count)]
+            )
+        ids = {marker.id for marker in found.values() if marker}
+        if len(ids) > 1:
+            raise UserError(f"The topics at {settings.kafka} belong to different logs: {ids}.")
+        log_id = next(iter(ids), log_id)
+        for place, marker in found.items():
+            if marker is None:
+                count = sum(1 for other in found if other.topic == place.topic)
+                value = encode(Marker(log_id, count))
+                await sender.send_and_wait(
+                    place.topic, value, key=LOG.encode(), partition=place.partition
+                )
+        return log_id
+    finally:
+        await sender.stop()
+
+
+async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await start(admin, settings)
+    try:
+        answer = await admin.create_topics(
+            [
+                NewTopic(name, count, replication_factor=-1, topic_configs=options)
+                for name, (count, options) in wanted.items()
+            ]
+        )
+        for topic, code, *_ in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise UserError(f"Topic {topic} at {settings.kafka} cannot be made: {error}.")
+    finally:
+        await admin.close()
+
+
+async def read_markers(
+    settings: Settings, places: Iterable[TopicPartition]
+) -> dict[TopicPartition, Marker | None]:
+    """The marker that each partition begins with; None where the partition is still empty.
+
+    Raises UserError where a partition begins with something else.
+    """
+    consumer = reader(settings)
+    await start(consumer, settings)
+    try:
+        markers: dict[TopicPartition, Marker | None] = {}
+        for place in places:
+            markers[place] = await _read_marker(consumer, place, settings)
+        return markers
+    finally:
+        await consumer.stop()
+
+
+async def _read_marker(
+    consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings
+) -> Marker | None:
+    consumer.assign([place])
+    consumer.seek(place, 0)
+    batch = await consumer.getmany(place, timeout_ms=FIRST_RECORD_SECONDS * 1000, max_records=1)
+    records = batch.get(place, [])
+    if not records:
+        return None
+    try:
+        marker = decode_control(records[0].value)
+    except MsgspecError:
+        marker = None
+    if not isinstance(marker, Marker):
+        raise UserError(
+            f"Topic {place.topic} at {settings.kafka} does not begin with a log marker: it was not"
+            " made by Myaku. Use topics of its own, or `myaku log adopt`."
+        )
+    return marker

@@ -1,0 +1,89 @@
+"""The fence: one row per partition says who owns it, and where in which log it stands.
+
+An offset lives with the results it stands for, and moves by compare-and-set as the first
+statement of the transaction that saves them. No row updated means that somebody else owns the
+partition: roll back, drop the state.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Schema = Literal["scoring", "alerts"]
+
+
+class Fenced(Exception):
+    """Another worker owns the partition now: what this one holds of it is worthless."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Ownership of one partition: `next` is the offset of the first record not yet handled."""
+
+    schema: Schema
+    partition: int
+    log_id: str
+    epoch: int
+    next: int
+
+    def at(self, offset: int) -> "Claim":
+        """The same claim, `offset` being the first record not yet handled."""
+        return replace(self, next=offset)
+
+
+async def claim(
+    connection: AsyncConnection, schema: Schema, partition: int, log_id: str, owner: str
+) -> Claim:
+    """Take the partition over; from here on no other worker's commit can succeed.
+
+    A log with another id than the row's is a new log: reading starts at its first record, and
+    the state is kept.
+    """
+    row = (
+        await connection.execute(
+            text(
+                f"INSERT INTO {schema}.partition AS p (partition, log_id, epoch, next, owner)"
+                " VALUES (:partition, :log_id, 1, 0, :owner)"
+                " ON CONFLICT (partition) DO UPDATE SET"
+                " epoch = p.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp(),"
+                " next = CASE WHEN p.log_id = excluded.log_id THEN p.next ELSE 0 END,"
+                " log_id = excluded.log_id RETURNING epoch, next"
+            ),
+            {"partition": partition, "log_id": log_id, "owner": owner},
+        )
+    ).one()
+    return Claim(schema, partition, log_id, row.epoch, row.next)
+
+
+async def advance(connection: AsyncConnection, held: Claim, offset: int) -> Claim:
+    """Move the partition to `offset`: the first statement of a commit. Raises Fenced."""
+    moved = await connection.execute(
+        text(
+            f"UPDATE {held.schema}.partition SET next = :new"
+            " WHERE partition = :partition AND log_id = :log_id AND epoch = :epoch AND next = :old"
+        ),
+        {
+            "new": offset,
+            "partition": held.partition,
+            "log_id": held.log_id,
+            "epoch": held.epoch,
+            "old": held.next,
+        },
+    )
+    if moved.rowcount != 1:
+        raise Fenced(f"partition {held.partition} of {held.schema} has another owner")
+    return held.at(offset)
+
+
+async def confirm(connection: AsyncConnection, held: Claim) -> None:
+    """Check, inside a snapshot, that the claim still stands. Raises Fenced."""
+    row = (
+        await connection.execute(
+            text(f"SELECT epoch, next FROM {held.schema}.partition WHERE partition = :partition"),
+            {"partition": held.partition},
+        )
+    ).one()
+    if (row.epoch, row.next) != (held.epoch, held.next):
+        raise Fenced(f"partition {held.partition} of {held.schema} has another owner")

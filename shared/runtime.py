@@ -1,0 +1,201 @@
+"""What surrounds a process: the clock, logs, the operations port, signals, and how it ends.
+
+The only place that reads the wall clock, and the only one that catches everything.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import structlog
+import uvicorn
+from prometheus_client import make_wsgi_app
+
+LOOPBACK = "127.0.0.1"
+STOP_GRACE_SECONDS = 25
+
+log = structlog.get_logger()
+
+
+class UserError(Exception):
+    """Something that the person who started this can put right; the text is one sentence."""
+
+
+def now_ms() -> int:
+    """Wall time in milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Readiness:
+    """What a service still waits for. Ready when nothing is left."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, str] = {}
+        self.facts: dict[str, Any] = {}
+
+    def wait(self, what: str, why: str) -> None:
+        """Not ready because of `what`."""
+        self.waiting[what] = why
+
+    def done(self, what: str) -> None:
+        """`what` no longer stands in the way."""
+        self.waiting.pop(what, None)
+
+
+class Running:
+    """The process as its main function sees it."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self.stop = asyncio.Event()
+        self.readiness = readiness
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, but not longer than until the process is to stop. Whether it is to stop."""
+        try:
+            await asyncio.wait_for(self.stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+
+Main = Callable[[Running], Awaitable[None]]
+
+
+def run(main: Main, *, log_format: str, operations: socket.socket, parent_fd: int | None) -> int:
+    """Run a service until it ends or is told to. The exit status: 0, or 1 with a sentence."""
+    configure_logs(log_format)
+    readiness = Readiness()
+    _serve_operations(operations, readiness)
+    try:
+        asyncio.run(_main(main, readiness, parent_fd))
+    except BaseExceptionGroup as group:
+        return _explain(group.exceptions[0])
+    except Exception as error:
+        return _explain(error)
+    return 0
+
+
+def _explain(error: BaseException) -> int:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, UserError):
+        print(error, file=sys.stderr)
+    else:
+        log.error("stopped by a fault", exc_info=error)
+    return 1
+
+
+async def _main(main: Main, readiness: Readiness, parent_fd: int | None) -> None:
+    running = Running(readiness)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.stop.set)
+    if parent_fd is not None:
+        loop.add_reader(parent_fd, _parent_said, loop, parent_fd, running)
+    await main(running)
+
+
+def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Running) -> None:
+    if not os.read(parent_fd, 64):
+        loop.remove_reader(parent_fd)
+        running.stop.set()
+
+
+def configure_logs(log_format: str) -> None:
+    """One line an event on standard error: JSON, or for people."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.dict_tracebacks] if log_format == "json" else []),
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback (0: any free port). Raises UserError where it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise UserError(f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}.") from None
+    listener.listen(128)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the process has one place for that."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_http(app: Any, listener: socket.socket, running: Running) -> None:
+    """Serve an ASGI application until the process is to stop."""
+    config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await running.stop.wait()
+    server.should_exit = True
+    await serving
+
+
+class _Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Scrapes are no news."""
+
+
+def _serve_operations(listener: socket.socket, readiness: Readiness) -> None:
+    """`/metrics`, `/livez`, `/readyz` on a thread of their own: a busy loop does not hide them."""
+    metrics = make_wsgi_app()
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        waiting = dict(readiness.waiting)
+        status, body = {
+            "/livez": ("200 OK", {"alive": True}),
+            "/readyz": (
+                "503 Service Unavailable" if waiting else "200 OK",
+                {"ready": not waiting, "waiting": waiting, **readiness.facts},
+            ),
+        }.get(path, ("404 Not Found", {"paths": ["/metrics", "/livez", "/readyz"]}))
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps(body).encode()]
+
+    server = _Threads(listener.getsockname(), _Quiet, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.server_name, server.server_port = listener.getsockname()
+    server.setup_environ()
+    server.set_app(answer)
+    threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()

@@ -1,0 +1,58 @@
+"""What every service reads from the environment, once, at start."""
+
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.runtime import UserError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseSettings):
+    """The settings that all services share; each also as NAME_FILE, a file that holds the value."""
+
+    model_config = SettingsConfigDict(env_prefix="MYAKU_", extra="ignore")
+
+    kafka: str = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_security_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_security_username: str = ""
+    kafka_security_password: SecretStr = SecretStr("")
+    kafka_security_ca_file: Path | None = None
+    database_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/myaku")
+    clock: Literal["wall", "events"] = "wall"
+    secret_key: SecretStr = Field(min_length=16)
+    log_format: Literal["json", "console"] = "json"
+    group: str = Field(default="myaku", description="prefix of the Kafka consumer groups")
+    parent_fd: int | None = Field(
+        default=None, description="a pipe that ends when whoever started this process is gone"
+    )
+    database_url_file: Path | None = None
+    secret_key_file: Path | None = None
+    kafka_security_password_file: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def read_files(cls, values: dict[str, object]) -> dict[str, object]:
+        """`NAME_FILE` gives NAME where NAME itself is not set."""
+        for name in ("database_url", "secret_key", "kafka_security_password"):
+            path = values.get(f"{name}_file")
+            if path and not values.get(name):
+                try:
+                    values[name] = Path(str(path)).read_text(encoding="utf-8").strip()
+                except OSError as error:
+                    raise ValueError(f"MYAKU_{name.upper()}_FILE: {error}") from error
+        return values
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of this process. Raises UserError naming the first wrong one."""
+        try:
+            return cls()
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = "MYAKU_" + "_".join(str(part) for part in fault["loc"]).upper()
+            raise UserError(f"The environment variable {name} is wrong: {fault['msg']}.") from None
