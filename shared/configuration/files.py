@@ -1,0 +1,74 @@
+"""The configuration directory: YAML files in, a checked document out; faults with file and line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.configuration.checks import parse
+from shared.configuration.types import InvalidConfiguration
+from shared.runtime import UserError
+
+PARTS = ("product", "scorecards", "alerts", "routing")
+SHIPPED = Path(__file__).resolve().parents[2] / "config"
+
+
+def read_document(directory: Path) -> dict[str, Any]:
+    """The document of a configuration directory. Raises UserError with file, line and problem.
+
+    A file that is not there is taken from the shipped configuration.
+    """
+    nodes: dict[str, tuple[Path, yaml.Node | None]] = {}
+    document: dict[str, Any] = {}
+    if not directory.is_dir():
+        raise UserError(f"The configuration directory {directory} does not exist.")
+    for part in PARTS:
+        path = directory / f"{part}.yaml"
+        path = path if path.exists() else SHIPPED / f"{part}.yaml"
+        nodes[part], document[part] = _read(path)
+    try:
+        parse(document)
+    except InvalidConfiguration as fault:
+        path, node = nodes.get(str(fault.path[0]) if fault.path else "", (directory, None))
+        where = f"{path}:{_line(node, fault.path[1:])}" if node else str(path)
+        raise UserError(f"{where}: {_dotted(fault.path)}{fault.problem}") from None
+    return document
+
+
+def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return (path, yaml.compose(text, yaml.SafeLoader)), yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or error
+        raise UserError(f"{where}: this is not valid YAML: {problem}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(str(step) for step in path) + ": " if path else ""
+
+
+def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
+    """The line of the deepest node on the path that can be found, from 1."""
+    line = node.start_mark.line + 1 if node else 1
+    for step in path:
+        key, node = _child(node, step)
+        if node is None:
+            break
+        line = (key or node).start_mark.line + 1
+    return line
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(step):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None
