@@ -18,7 +18,13 @@ WRITER_SETTINGS = {
 }
 """A stopped worker must not hold a row for ever: its transaction ends by itself."""
 
-LOST = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+LOST = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
 """What a database that went away, or refused, raises."""
 
 
@@ -26,7 +32,9 @@ class DatabaseUnavailable(Exception):
     """The database cannot be reached or used; the text is one sentence that names it."""
 
 
-def create(url: str, *, connections: int = 10, application: str = "myaku") -> AsyncEngine:
+def create(
+    url: str, *, connections: int = 10, application: str = "myaku"
+) -> AsyncEngine:
     """An engine for `postgresql+asyncpg://…` (or `postgresql://…`). Opens nothing yet."""
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
@@ -82,4 +90,6 @@ def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
     """The sentence for a database that does not answer; the password is left out."""
     shown = make_url(url).render_as_string(hide_password=True)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return DatabaseUnavailable(f"The database at {shown} cannot be used: {cause}".strip())
+    return DatabaseUnavailable(
+        f"The database at {shown} cannot be used: {cause}".strip()
+    )

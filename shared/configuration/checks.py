@@ -67,11 +67,16 @@ def _metrics(scorecards: Scorecards) -> Iterator[Problem]:
         path: Path = ("scorecards", "metrics", name)
         if len(metric.kinds) != 1:
             kinds = ", ".join(METRIC_FIELDS)
-            yield path, f"a metric has exactly one of {kinds}; {name} has {len(metric.kinds)}"
+            yield (
+                path,
+                f"a metric has exactly one of {kinds}; {name} has {len(metric.kinds)}",
+            )
             continue
         yield from ((path, problem) for problem in _fields(metric))
         yield from ((path, problem) for problem in _window(metric))
-        yield from ((path, problem) for problem in _references(metric, scorecards.metrics))
+        yield from (
+            (path, problem) for problem in _references(metric, scorecards.metrics)
+        )
 
 
 def _fields(metric: Metric) -> Iterator[str]:
@@ -128,10 +133,15 @@ def _scorecards(scorecards: Scorecards) -> Iterator[Problem]:
     yield from _bands(scorecards.bands)
 
 
-def _scorecard(path: Path, card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Problem]:
+def _scorecard(
+    path: Path, card: Scorecard, metrics: Mapping[str, Metric]
+) -> Iterator[Problem]:
     for field in card.when:
         if not field.startswith("profile."):
-            yield (*path, "when", field), f"'when' names profile fields, as profile.size: {field!r}"
+            yield (
+                (*path, "when", field),
+                f"'when' names profile fields, as profile.size: {field!r}",
+            )
     used: set[str] = set()
     for dimension_id, dimension in card.dimensions.items():
         for name, measure in dimension.measures.items():
@@ -149,7 +159,10 @@ def _scorecard(path: Path, card: Scorecard, metrics: Mapping[str, Metric]) -> It
 def _bands(bands: Mapping[str, float]) -> Iterator[Problem]:
     limits = list(bands.values())
     if 0 not in limits or sorted(set(limits), reverse=True) != limits:
-        yield ("scorecards", "bands"), "bands are written from the highest limit down to 0"
+        yield (
+            ("scorecards", "bands"),
+            "bands are written from the highest limit down to 0",
+        )
 
 
 def _alerts(alerts: Alerts) -> Iterator[Problem]:
@@ -184,7 +197,10 @@ def _routing(routing: Routing) -> Iterator[Problem]:
             yield ("routing", "to"), f"{name!r} is no destination"
     for field in routing.owner_chain:
         if not field.startswith("profile."):
-            yield ("routing", "owner_chain"), f"{field!r}: owners are profile fields, profile.csm"
+            yield (
+                ("routing", "owner_chain"),
+                f"{field!r}: owners are profile fields, profile.csm",
+            )
     for name, destination in routing.destinations.items():
         path: Path = ("routing", "destinations", name)
         webhook = destination.type == "webhook"
@@ -192,5 +208,10 @@ def _routing(routing: Routing) -> Iterator[Problem]:
             yield path, "a webhook needs 'url' and 'secret'"
         if not webhook and (destination.url or destination.secret):
             yield path, "a log destination has neither 'url' nor 'secret'"
-        if destination.secret and not re.match(r"^secret://[A-Za-z0-9_]+$", destination.secret):
-            yield (*path, "secret"), "a secret is named, never written here: secret://NAME"
+        if destination.secret and not re.match(
+            r"^secret://[A-Za-z0-9_]+$", destination.secret
+        ):
+            yield (
+                (*path, "secret"),
+                "a secret is named, never written here: secret://NAME",
+            )

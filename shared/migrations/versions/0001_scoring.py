@@ -17,6 +17,7 @@ CREATE TABLE scoring.partition (
     next bigint NOT NULL,
     owner text NOT NULL,
     claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    hash_seed bigint NOT NULL DEFAULT floor(random() * 9e18)::bigint,
     clock jsonb NOT NULL DEFAULT '{}',
     relayed bigint NOT NULL DEFAULT 0,
     relayed_log_id text NOT NULL DEFAULT '',
@@ -100,6 +101,7 @@ CREATE TABLE scoring.held (
     partition int NOT NULL,
     day int NOT NULL,
     number bigint NOT NULL,
+    key bytea,
     value bytea NOT NULL,
     PRIMARY KEY (partition, day, number)
 );

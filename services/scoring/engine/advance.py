@@ -1,0 +1,286 @@
+"""The engine's step: records of one partition in, effects out."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from services.scoring.engine.calendar import iso_time
+
+from services.scoring.engine.decode import (
+    Columns,
+    Event,
+    Record,
+    columns,
+    decode,
+    decode_body,
+    time_ms,
+)
+from services.scoring.engine.dedupe import first_seen, forget
+from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
+from services.scoring.engine.evaluate import evaluate, publish
+from services.scoring.engine.fold import account_hashes, fold
+from services.scoring.engine.plan import compile_plan
+from services.scoring.engine.replan import replan
+from services.scoring.engine.state import SCORES_RING_DAYS, Held, State
+from services.scoring.engine.table import IntArray
+from services.scoring.engine.windows import turn_day
+from shared.configuration import InvalidConfiguration, scoring_revision
+from shared.events import BARRIER, CONFIG, TICK, Barrier, Config, Mode, Tick, encode
+
+WAITING = -1
+"""The day under which records are held that came before the first configuration."""
+
+
+RawRecord = tuple[int, bytes | None, bytes | None]
+
+
+def advance(
+    state: State, records: Sequence[RawRecord], home_of: Callable[[str], int]
+) -> Effects:
+    """Take in a batch of (offset, key, value); `state` moves on in place.
+
+    `home_of` gives the partition of an account id: a record in another one is put aside. The same records give the same state and, in history, the same outbox, however they are split
+    into batches. The end of a call is the end of a batch: live, what was touched is published.
+    """
+    step = _Step(state, home_of)
+    decoded, bad = decode(records)
+    step.effects.quarantined.extend(bad)
+    step.read(decoded)
+    step.end_of_batch()
+    return step.effects
+
+
+class _Step:
+    def __init__(self, state: State, home_of: Callable[[str], int]) -> None:
+        self.state = state
+        self.home_of = home_of
+        self.effects = Effects()
+
+    def read(self, records: Sequence[Record]) -> None:
+        """Handle records in order, events in runs between control records."""
+        run: list[Record] = []
+        for record in records:
+            if self.state.plan is None and not isinstance(record.body, Config):
+                self._hold(WAITING, record)
+            elif isinstance(record.body, Event):
+                run.append(record)
+            else:
+                self._events(run)
+                run = []
+                self._control(record)
+        self._events(run)
+
+    def end_of_batch(self) -> None:
+        if self.state.clock.live:
+            self._publish_touched()
+
+    def _control(self, record: Record) -> None:
+        body = record.body
+        if isinstance(body, Tick):
+            self._tick(body)
+        elif isinstance(body, Config):
+            self._config(record)
+        elif isinstance(body, Barrier):
+            self.end_of_batch()
+            self.effects.outbox.append((BARRIER.encode(), record.value))
+
+    def _events(self, run: list[Record]) -> None:
+        run = self._ours(run)
+        if not run:
+            return
+        state = self.state
+        assert state.plan is not None
+        batch = columns(run)
+        batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
+        days = state.plan.calendar.days_of(batch.times_ms)
+        ahead = (
+            np.full(len(days), True) if state.clock.now_ms is None else days > state.day
+        )
+        for position in np.flatnonzero(ahead).tolist():
+            self._hold(int(days[position]), batch.records[position])
+        self._fold(batch.take(np.flatnonzero(~ahead)))
+
+    def _ours(self, run: list[Record]) -> list[Record]:
+        """Without the records whose account belongs to another partition."""
+        ids = [
+            record.body.account_id for record in run if isinstance(record.body, Event)
+        ]
+        known = self.state.accounts.table.find(account_hashes(self.state, ids)) >= 0
+        kept = []
+        for record, identity, is_known in zip(run, ids, known.tolist(), strict=True):
+            home = self.state.partition if is_known else self.home_of(identity)
+            if home == self.state.partition:
+                kept.append(record)
+            else:
+                reason = f"account {identity!r} belongs to partition {home}"
+                self.effects.quarantined.append(
+                    Quarantined(record.offset, reason, record.value)
+                )
+        return kept
+
+    def _fold(self, batch: Columns) -> None:
+        if batch.events:
+            fold(self.state, batch, self.effects)
+
+    def _hold(self, day: int, record: Record) -> None:
+        held = Held(day, self.state.held_next, record.key, record.value)
+        self.state.held_next += 1
+        self.state.held.setdefault(day, []).append(held)
+        self.effects.held.append(held)
+
+    def _release(self, day: int) -> list[Record]:
+        """The records held for a day, in the order of their arrival."""
+        held = self.state.held.pop(day, [])
+        if held:
+            self.effects.released_days.append(day)
+        return [
+            Record(one.number, one.key, one.value, decode_body(one.key, one.value))
+            for one in held
+        ]
+
+    def _fold_held(self, day: int) -> None:
+        self._fold(columns(self._release(day)))
+
+    def _config(self, record: Record) -> None:
+        assert isinstance(record.body, Config)
+        try:
+            compile_plan(record.body.document)
+        except (InvalidConfiguration, KeyError) as error:
+            self.effects.quarantined.append(
+                Quarantined(record.offset, str(error), record.value)
+            )
+            return
+        self.state.next_config = record.value
+        self.effects.config_changed = True
+        if self.state.plan is None:
+            self._apply_config()
+            self.read(self._release(WAITING))
+
+    def _apply_config(self) -> None:
+        """Let the configuration that waits take effect, and pass it on."""
+        state = self.state
+        value, state.next_config = state.next_config, None
+        if value is None:
+            return
+        config = decode_body(CONFIG.encode(), value)
+        assert isinstance(config, Config)
+        state.document, state.revision = config.document, config.revision
+        self.effects.config_changed = True
+        self.effects.outbox.append((CONFIG.encode(), value))
+        if (
+            state.plan is None
+            or scoring_revision(config.document) != state.plan.revision
+        ):
+            replan(state, compile_plan(config.document), self.effects)
+
+    def _tick(self, tick: Tick) -> None:
+        self._apply_config()
+        clock = self.state.clock
+        at_ms = time_ms(tick.time)
+        if tick.mode == "history":
+            if not clock.live and (clock.now_ms is None or at_ms >= clock.now_ms):
+                self._move(at_ms, goes_live=False)
+            return
+        newest = clock.live_ticks_ms
+        newest[tick.source_partition] = max(
+            at_ms, newest.get(tick.source_partition, at_ms)
+        )
+        clock.source_partitions = max(clock.source_partitions, tick.source_partitions)
+        if all(source in newest for source in range(clock.source_partitions)):
+            least_ms = min(newest[source] for source in range(clock.source_partitions))
+            if not clock.live or clock.now_ms is None or least_ms > clock.now_ms:
+                self._move(max(least_ms, clock.now_ms or 0), goes_live=True)
+
+    def _move(self, to_ms: int, *, goes_live: bool) -> None:
+        """Move the clock: close the days that it passes, then publish what was touched."""
+        state, clock = self.state, self.state.clock
+        assert state.plan is not None
+        before_ms = clock.now_ms
+        last_day = state.plan.calendar.day_of(to_ms)
+        if before_ms is None:
+            clock.now_ms, clock.running_day = to_ms, last_day
+            for day in sorted(day for day in state.held if WAITING < day <= last_day):
+                self._fold_held(day)
+        while clock.running_day < last_day:
+            self._close()
+        clock.now_ms = to_ms
+        clock.live = clock.live or goes_live
+        self._publish_touched()
+        if to_ms != before_ms:
+            self._relay_clock()
+
+    def _relay_clock(self) -> None:
+        clock = self.state.clock
+        assert clock.now_ms is not None
+        tick = Tick(
+            source_partition=0,
+            source_partitions=max(1, clock.source_partitions),
+            time=iso_time(clock.now_ms),
+            mode=self._mode,
+        )
+        self.effects.outbox.append((TICK.encode(), encode(tick)))
+
+    @property
+    def _mode(self) -> Mode:
+        return "live" if self.state.clock.live else "history"
+
+    def _publish_touched(self) -> None:
+        state, accounts = self.state, self.state.accounts
+        touched = np.flatnonzero(accounts.touched[: accounts.count])
+        if not len(touched) or state.clock.now_ms is None:
+            return
+        evaluation = evaluate(state, touched)
+        state.evaluated[touched] = evaluation.contributions
+        accounts.touched[touched] = False
+        publish(state, evaluation, state.clock.now_ms, self._mode, self.effects)
+
+    def _close(self) -> None:
+        """Close the running day: what happened, then what the passing of the day changes."""
+        state, accounts = self.state, self.state.accounts
+        assert state.plan is not None
+        touched = np.flatnonzero(accounts.touched[: accounts.count])
+        if len(touched):
+            state.evaluated[touched] = evaluate(state, touched).contributions
+            accounts.touched[touched] = False
+        day = state.day
+        turn_day(state)
+        everyone = np.arange(accounts.count)
+        evaluation = evaluate(state, everyone)
+        moved = evaluation.contributions - state.evaluated[: accounts.count]
+        state.time_parts[: accounts.count] += moved
+        self.effects.health.update(np.flatnonzero(moved.any(axis=1)).tolist())
+        state.evaluated[: accounts.count] = evaluation.contributions
+        self._write_history(day, evaluation.tenths, evaluation.coverage)
+        midnight_ms = state.plan.calendar.begins_ms(state.day)
+        state.clock.now_ms = midnight_ms
+        publish(state, evaluation, midnight_ms, self._mode, self.effects)
+        accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = (
+            evaluation.tenths
+        )
+        forget(state)
+        self.effects.closed = True
+        self._fold_held(state.day)
+
+    def _write_history(self, day: int, tenths: IntArray, coverage: IntArray) -> None:
+        """A row for each account whose health differs from the day before."""
+        state, accounts = self.state, self.state.accounts
+        assert state.plan is not None
+        count = accounts.count
+        revision = state.revisions.setdefault(state.plan.revision, len(state.revisions))
+        cards = accounts.cards[:count]
+        row = np.stack([tenths, coverage, cards, np.full(count, revision)], axis=1)
+        for account in np.flatnonzero(
+            (row != accounts.history[:count]).any(axis=1)
+        ).tolist():
+            self.effects.history.append(
+                HistoryRow(
+                    account=account,
+                    day=day,
+                    tenths=int(tenths[account]),
+                    band=state.plan.band(int(tenths[account])),
+                    coverage_hundredths=int(coverage[account]),
+                    scorecard=state.plan.scorecards[int(cards[account])].id,
+                    revision=state.plan.revision,
+                )
+            )
+        accounts.history[:count] = row

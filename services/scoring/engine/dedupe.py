@@ -1,0 +1,102 @@
+"""Deduplication by (source, id), in buckets of days."""
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from services.scoring.engine.decode import Columns, times_ms
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.state import BoolArray, State
+from services.scoring.engine.table import HashArray, HashTable, IntArray
+from shared.configuration import HORIZON_DAYS
+
+RECEIPT_DAYS = 7
+DAYS_IN_USE = 2
+OWN, RECEIPT = 0, 1
+
+
+def bucket(day: int, family: int) -> int:
+    """The number of a bucket: a day's events by their own day, or by the day of receipt."""
+    return day * 2 + family
+
+
+def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
+    """For each event its bucket, and the day of its receipt."""
+    assert state.plan is not None
+    calendar = state.plan.calendar
+    own = calendar.days_of(
+        times_ms([event.original_time or event.time for event in batch.events])
+    )
+    receipt = calendar.days_of(batch.received_ms)
+    if state.clock.now_ms is None:
+        return receipt * 2 + RECEIPT, receipt
+    usual = (own >= state.day - HORIZON_DAYS) & (own <= state.day + 1)
+    return np.where(usual, own * 2 + OWN, receipt * 2 + RECEIPT), receipt
+
+
+def hashes_of(state: State, batch: Columns) -> HashArray:
+    """A keyed 64-bit hash of each event's (source, id)."""
+    seed = state.hash_seed
+    return np.array(
+        [
+            xxh3_64_intdigest(f"{event.source}\0{event.id}".encode(), seed)
+            for event in batch.events
+        ],
+        dtype=np.uint64,
+    )
+
+
+def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
+    """Which events were not counted before; they are remembered. [event]"""
+    buckets, receipt = buckets_of(state, batch)
+    hashes = hashes_of(state, batch)
+    fresh = np.zeros(len(hashes), dtype=bool)
+    run = np.where(buckets % 2 == RECEIPT, receipt, -1)
+    starts = np.flatnonzero(np.diff(run, prepend=run[:1] - 1))
+    for start, end in zip(starts, [*starts[1:], len(run)], strict=True):
+        part = slice(start, end)
+        unknown = ~_in_receipts(state, hashes[part], receipt[part])
+        for number in np.unique(buckets[part][unknown]).tolist():
+            positions = start + np.flatnonzero(unknown & (buckets[part] == number))
+            table = state.seen.setdefault(number, HashTable())
+            _, firsts = table.add(hashes[positions])
+            fresh[positions[firsts]] = True
+            if len(firsts):
+                effects.seen.setdefault(number, []).append(hashes[positions[firsts]])
+    effects.duplicates += int(len(fresh) - fresh.sum())
+    return fresh
+
+
+def _in_receipts(state: State, hashes: HashArray, receipt: IntArray) -> BoolArray:
+    """Whether an event is in a receipt bucket of its day of receipt or the 7 days before."""
+    found = np.zeros(len(hashes), dtype=bool)
+    for number, table in state.seen.items():
+        if number % 2 == RECEIPT:
+            age = receipt - number // 2
+            found |= (age >= 0) & (age <= RECEIPT_DAYS) & (table.find(hashes) >= 0)
+    return found
+
+
+def wanted(state: State, batch: Columns) -> list[int]:
+    """The buckets that the batch may need and that are not in memory."""
+    if state.plan is None or not batch.events:
+        return []
+    own = state.plan.calendar.days_of(
+        times_ms([event.original_time or event.time for event in batch.events])
+    )
+    days = np.unique(own[own >= state.day - HORIZON_DAYS]).tolist()
+    return [number for day in days if (number := bucket(day, OWN)) not in state.seen]
+
+
+def forget(state: State) -> None:
+    """Drop the buckets that left the horizon."""
+    oldest = state.day - HORIZON_DAYS
+    for number in [number for number in state.seen if number // 2 < oldest]:
+        del state.seen[number]
+
+
+def evict(state: State) -> None:
+    """Drop from memory what Postgres has and no event of these days needs."""
+    for number in list(state.seen):
+        day, family = divmod(number, 2)
+        if family == OWN and day < state.day - DAYS_IN_USE:
+            del state.seen[number]

@@ -1,0 +1,57 @@
+"""What a step did: which rows have changed, and what goes out. Values are read off the state."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from services.scoring.engine.state import Held
+from services.scoring.engine.table import HashArray, IntArray
+
+
+class HistoryRow(NamedTuple):
+    """An account's health as known at a day's end; written where it differs from the day before."""
+
+    account: int
+    day: int
+    tenths: int
+    band: str | None
+    coverage_hundredths: int
+    scorecard: str
+    revision: str
+
+
+class Quarantined(NamedTuple):
+    """A record that could not be used, and why."""
+
+    offset: int
+    reason: str
+    value: bytes
+
+
+@dataclass
+class Effects:
+    """Everything that a commit has to write, beside the clock and the offset."""
+
+    outbox: list[tuple[bytes, bytes]] = field(
+        default_factory=list
+    )  # (key, value), in order
+    history: list[HistoryRow] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    sums: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
+    """(signal, accounts, days) of the day sums that changed."""
+    things: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal, things)
+    last_days: list[tuple[int, IntArray]] = field(
+        default_factory=list
+    )  # (signal, accounts)
+    facts: set[tuple[int, str]] = field(default_factory=set)  # (account, name)
+    accounts: set[int] = field(default_factory=set)  # created, or late changed
+    health: set[int] = field(default_factory=set)  # published, or time parts changed
+    seen: dict[int, list[HashArray]] = field(default_factory=dict)  # by bucket
+    held: list[Held] = field(default_factory=list)
+    released_days: list[int] = field(default_factory=list)
+    plan_changed: bool = False
+    config_changed: bool = False
+    closed: bool = False
+    duplicates: int = 0
+    too_old: int = 0
+    events: int = 0
+    published: int = 0

@@ -1,0 +1,109 @@
+"""Last-writer-wins facts: profile fields and latest values, whatever the order of arrival."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.scoring.engine.decode import Columns, Event
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.numbers import number_of
+from services.scoring.engine.plan import Plan, same
+from services.scoring.engine.state import Fact, State
+from services.scoring.engine.table import IntArray
+
+PROFILE = "profile."
+LATEST = "latest."
+SUBSCRIPTION_FIELDS = ("mrr", "currency", "seats", "renews_on")
+SUBSCRIPTIONS = frozenset(
+    f"subscription.{what}"
+    for what in ("started", "renewed", "expanded", "contracted", "cancelled")
+)
+REOPENING = frozenset({"subscription.started", "subscription.renewed"})
+TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed"}
+
+
+def fold_facts(
+    state: State, batch: Columns, accounts: IntArray, effects: Effects
+) -> None:
+    """Fold the profile events of a batch; `accounts` is [event]."""
+    changed: set[int] = set()
+    for position, event in enumerate(batch.events):
+        if event.type in TYPES:
+            account = int(accounts[position])
+            at_ms = int(batch.times_ms[position])
+            for name, value in _profile_facts(event):
+                if put(
+                    state,
+                    account,
+                    PROFILE + name,
+                    Fact(at_ms, event.id, value),
+                    effects,
+                ):
+                    changed.add(account)
+    for account in changed:
+        refresh_profile(state, account)
+
+
+def _profile_facts(event: Event) -> Iterator[tuple[str, Any]]:
+    if event.type == "account.closed":
+        yield "closed", True
+        return
+    properties = msgspec.json.decode(event.properties)
+    if event.type == "account.updated":
+        yield from properties.items()
+        return
+    yield from (
+        (name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties
+    )
+    if event.type in REOPENING:
+        yield "closed", False
+
+
+def put(state: State, account: int, name: str, fact: Fact, effects: Effects) -> bool:
+    """Keep the fact if it is the newest of its name; whether it is."""
+    facts = state.accounts.facts[account]
+    known = facts.get(name)
+    if known is not None and (known.time_ms, known.event_id) >= (
+        fact.time_ms,
+        fact.event_id,
+    ):
+        return False
+    facts[name] = fact
+    effects.facts.add((account, name))
+    return True
+
+
+def refresh_profile(state: State, account: int) -> None:
+    """Bring what is derived of an account's profile up to date."""
+    assert state.plan is not None
+    accounts = state.accounts
+    profile = {
+        name.removeprefix(PROFILE): fact.value
+        for name, fact in sorted(accounts.facts[account].items())
+        if name.startswith(PROFILE) and fact.value is not None
+    }
+    accounts.profiles[account] = profile
+    published = accounts.published[account]
+    accounts.differs[account] = (
+        published is None
+        or published.profile != profile
+        or published.scorecard.revision != state.plan.revision
+    )
+    accounts.cards[account] = choose_card(state.plan, profile)
+    for row, name in enumerate(state.plan.profile_numbers):
+        number = number_of(profile.get(name))
+        state.profile_numbers[row, account] = np.nan if number is None else number
+
+
+def choose_card(plan: Plan, profile: Mapping[str, Any]) -> int:
+    """The first scorecard whose `when` matches the profile; the last has none."""
+    return next(
+        number
+        for number, card in enumerate(plan.scorecards)
+        if all(
+            any(same(profile.get(name), one) for one in values)
+            for name, values in card.when
+        )
+    )

@@ -1,0 +1,318 @@
+"""Events into the three primitives: day sums, day sets and registers."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from services.scoring.engine.decode import Columns
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.facts import LATEST, fold_facts, put, refresh_profile
+from services.scoring.engine.numbers import millionths_of, number_of
+from services.scoring.engine.plan import Signal, same, text_of
+from services.scoring.engine.state import (
+    NEVER,
+    NO_SCORE,
+    RING_DAYS,
+    DaySets,
+    DaySums,
+    Fact,
+    LastDays,
+    Latest,
+    State,
+    grown,
+)
+from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.windows import any_bit, day_bits, window_bits
+from shared.configuration import HORIZON_DAYS
+
+LATE_MS = 24 * 3600 * 1000
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def fold(state: State, batch: Columns, effects: Effects) -> None:
+    """Fold events that are neither duplicates nor ahead of the clock."""
+    assert state.plan is not None and state.clock.now_ms is not None
+    accounts = account_numbers(
+        state, [event.account_id for event in batch.events], effects
+    )
+    effects.events += len(batch.events)
+    state.accounts.touched[accounts] = True
+    _mark_late(state, batch, accounts, effects)
+    fold_facts(state, batch, accounts, effects)
+    days = state.plan.calendar.days_of(batch.times_ms)
+    counted = days >= state.day - HORIZON_DAYS
+    effects.too_old += int(len(days) - counted.sum())
+    types = _type_numbers(state, batch)
+    properties = _Properties(batch)
+    for number, (signal, kept) in enumerate(
+        zip(state.plan.signals, state.signals, strict=True)
+    ):
+        hits = state.matches[number, types]
+        if not isinstance(kept, Latest):
+            hits = hits & counted
+        positions = np.flatnonzero(hits)
+        if signal.where and len(positions):
+            positions = properties.matching(positions, signal)
+        if len(positions):
+            match = _Match(
+                number, signal, positions, accounts[positions], days[positions]
+            )
+            _FOLDS[type(kept)](state, kept, match, batch, properties, effects)
+
+
+def account_numbers(state: State, ids: list[str], effects: Effects) -> IntArray:
+    """The number of each account; new ones are created. [event]"""
+    numbers, firsts = state.accounts.table.add(account_hashes(state, ids))
+    for position in firsts.tolist():
+        effects.accounts.add(create_account(state, ids[position], state.day))
+    return numbers
+
+
+def account_hashes(state: State, ids: list[str]) -> HashArray:
+    """A keyed 64-bit hash of each account id."""
+    seed = state.hash_seed
+    return np.array(
+        [xxh3_64_intdigest(identity.encode(), seed) for identity in ids], dtype=np.uint64
+    )
+
+
+def create_account(state: State, identity: str, day: int) -> int:
+    """Append an account, without a profile; its number."""
+    accounts = state.accounts
+    account = accounts.count
+    size = account + 1
+    accounts.ids.append(identity)
+    accounts.facts.append({})
+    accounts.profiles.append({})
+    accounts.published.append(None)
+    for name in (
+        "created_days",
+        "late",
+        "touched",
+        "differs",
+        "cards",
+        "published_tenths",
+    ):
+        setattr(accounts, name, grown(getattr(accounts, name), size))
+    accounts.published_coverage = grown(accounts.published_coverage, size)
+    accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)
+    accounts.history = grown(accounts.history, size, -2)
+    accounts.created_days[account] = day
+    state.profile_numbers = grown(state.profile_numbers, size, np.nan, axis=1)
+    state.evaluated = grown(state.evaluated, size)
+    state.time_parts = grown(state.time_parts, size)
+    for kept in state.signals:
+        make_room(kept, size)
+    refresh_profile(state, account)
+    return account
+
+
+def make_room(kept: Any, size: int) -> None:
+    """Let a signal's arrays hold `size` accounts."""
+    if isinstance(kept, DaySums):
+        kept.values = grown(kept.values, size, axis=1)
+    elif isinstance(kept, DaySets):
+        kept.counts = {
+            window: grown(counts, size) for window, counts in kept.counts.items()
+        }
+    elif isinstance(kept, LastDays):
+        kept.days = grown(kept.days, size, NEVER)
+    else:
+        kept.values = grown(kept.values, size, np.nan)
+        kept.days = grown(kept.days, size, NEVER)
+
+
+def _mark_late(
+    state: State, batch: Columns, accounts: IntArray, effects: Effects
+) -> None:
+    clock = state.clock
+    heard_ms = batch.received_ms if clock.live else np.int64(clock.now_ms or 0)
+    late = np.unique(accounts[heard_ms - batch.times_ms > LATE_MS])
+    late = late[~state.accounts.late[late]]
+    state.accounts.late[late] = True
+    effects.accounts.update(late.tolist())
+
+
+def _type_numbers(state: State, batch: Columns) -> IntArray:
+    """The column of `state.matches` for each event's type. [event]"""
+    assert state.plan is not None
+    new = {event.type for event in batch.events} - state.types.keys()
+    if new:
+        names = sorted(new)
+        state.types.update(
+            {name: len(state.types) + at for at, name in enumerate(names)}
+        )
+        reads = [
+            [signal.reads(name) for name in names] for signal in state.plan.signals
+        ]
+        added = np.array(reads, dtype=bool).reshape(len(state.plan.signals), len(names))
+        state.matches = np.hstack([state.matches, added])
+    return np.array([state.types[event.type] for event in batch.events], dtype=np.int64)
+
+
+class _Properties:
+    """The events' properties, decoded when first needed."""
+
+    def __init__(self, batch: Columns) -> None:
+        self.batch = batch
+        self.decoded: dict[int, dict[str, Any]] = {}
+
+    def of(self, position: int) -> dict[str, Any]:
+        if position not in self.decoded:
+            raw = self.batch.events[position].properties
+            self.decoded[position] = msgspec.json.decode(raw)
+        return self.decoded[position]
+
+    def matching(self, positions: IntArray, signal: Signal) -> IntArray:
+        """Those whose properties equal all that the signal's `where` gives."""
+        kept = [
+            position
+            for position in positions.tolist()
+            if all(
+                same(self.of(position).get(name), value) for name, value in signal.where
+            )
+        ]
+        return np.array(kept, dtype=np.int64)
+
+
+class _Match:
+    """The events of a batch that a signal takes in; all arrays are [match]."""
+
+    def __init__(
+        self,
+        number: int,
+        signal: Signal,
+        positions: IntArray,
+        accounts: IntArray,
+        days: IntArray,
+    ) -> None:
+        self.number = number
+        self.signal = signal
+        self.positions = positions
+        self.accounts = accounts
+        self.days = days
+
+    def keep(self, wanted: list[bool]) -> "_Match":
+        mask = np.array(wanted, dtype=bool)
+        return _Match(
+            self.number,
+            self.signal,
+            self.positions[mask],
+            self.accounts[mask],
+            self.days[mask],
+        )
+
+
+def _fold_sums(
+    state: State,
+    kept: DaySums,
+    match: _Match,
+    batch: Columns,
+    properties: _Properties,
+    effects: Effects,
+) -> None:
+    amounts: Any = 1
+    if match.signal.property is not None:
+        name = match.signal.property
+        found = [
+            millionths_of(properties.of(at).get(name))
+            for at in match.positions.tolist()
+        ]
+        match = match.keep([amount is not None for amount in found])
+        amounts = np.array(
+            [amount for amount in found if amount is not None], dtype=np.int64
+        )
+    np.add.at(kept.values, (match.days % RING_DAYS, match.accounts), amounts)
+    effects.sums.append((match.number, match.accounts, match.days))
+
+
+def _fold_sets(
+    state: State,
+    kept: DaySets,
+    match: _Match,
+    batch: Columns,
+    properties: _Properties,
+    effects: Effects,
+) -> None:
+    name = match.signal.property
+    texts = [
+        _user(batch, at) if name is None else text_of(properties.of(at).get(name))
+        for at in match.positions.tolist()
+    ]
+    match = match.keep([text is not None for text in texts])
+    if not len(match.positions):
+        return
+    seed = state.hash_seed
+    hashes = [xxh3_64_intdigest(text, seed) for text in texts if text is not None]
+    keys = (
+        np.array(hashes, dtype=np.uint64) + match.accounts.astype(np.uint64) * _SPREAD
+    )
+    things, firsts = kept.things.add(keys)
+    add_owners(kept, match.accounts[firsts])
+    touched = np.unique(things)
+    before = kept.low[touched], kept.high[touched]
+    low, high = day_bits(match.days)
+    np.bitwise_or.at(kept.low, things, low)
+    np.bitwise_or.at(kept.high, things, high)
+    assert state.plan is not None
+    for window, counts in kept.counts.items():
+        bits = window_bits(state.plan.windows[window], state.day)
+        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(
+            *before, bits
+        )
+        np.add.at(counts, kept.owners[touched[inside]], 1)
+    effects.things.append((match.number, touched))
+
+
+def _user(batch: Columns, position: int) -> bytes | None:
+    user_id = batch.events[position].user_id
+    return None if user_id is None else user_id.encode()
+
+
+def add_owners(kept: DaySets, owners: IntArray) -> None:
+    """Append things, in the order in which the table numbered them."""
+    start, end = kept.things.count - len(owners), kept.things.count
+    kept.owners = grown(kept.owners, end)
+    kept.low = grown(kept.low, end)
+    kept.high = grown(kept.high, end)
+    kept.owners[start:end] = owners
+
+
+def _fold_last_days(
+    state: State,
+    kept: LastDays,
+    match: _Match,
+    batch: Columns,
+    properties: _Properties,
+    effects: Effects,
+) -> None:
+    np.maximum.at(kept.days, match.accounts, match.days)
+    effects.last_days.append((match.number, match.accounts))
+
+
+def _fold_latest(
+    state: State,
+    kept: Latest,
+    match: _Match,
+    batch: Columns,
+    properties: _Properties,
+    effects: Effects,
+) -> None:
+    name = LATEST + str(kept.signal_no)
+    for row, position in enumerate(match.positions.tolist()):
+        number = number_of(properties.of(position).get(match.signal.property or ""))
+        account = int(match.accounts[row])
+        fact = Fact(int(batch.times_ms[position]), batch.events[position].id, number)
+        if number is not None and put(state, account, name, fact, effects):
+            kept.values[account] = number
+            kept.days[account] = match.days[row]
+
+
+_FOLDS: dict[type, Any] = {
+    DaySums: _fold_sums,
+    DaySets: _fold_sets,
+    LastDays: _fold_last_days,
+    Latest: _fold_latest,
+}

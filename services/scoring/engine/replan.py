@@ -1,0 +1,104 @@
+"""A configuration taking effect: the state's arrays follow the new plan."""
+
+import numpy as np
+
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.facts import LATEST, refresh_profile
+from services.scoring.engine.fold import make_room
+from services.scoring.engine.plan import Plan, Signal
+from services.scoring.engine.state import (
+    ALWAYS_KNOWN,
+    NEVER,
+    RING_DAYS,
+    DaySets,
+    DaySums,
+    LastDays,
+    Latest,
+    SignalState,
+    State,
+)
+from services.scoring.engine.table import HashTable
+from services.scoring.engine.windows import recount
+
+
+def replan(state: State, plan: Plan, effects: Effects) -> None:
+    """Put a plan into effect. What the old one kept and the new one needs stays."""
+    old = state.plan
+    first = old is None or state.clock.now_ms is None
+    since_day = ALWAYS_KNOWN if first else state.day
+    known = {
+        signal.definition: kept
+        for signal, kept in zip(old.signals if old else (), state.signals, strict=True)
+    }
+    unused = 1 + max((kept.signal_no for kept in state.signals), default=0)
+    state.plan = plan
+    state.signals = []
+    for signal in plan.signals:
+        kept = known.get(signal.definition)
+        if kept is None:
+            kept = new_signal(signal, unused, since_day, state.accounts.count)
+            unused += 1
+        state.signals.append(kept)
+    _forget_latest(state, {kept.signal_no for kept in state.signals}, effects)
+    _follow(state, [column.name for column in old.columns] if old else [])
+    effects.plan_changed = True
+
+
+def new_signal(
+    signal: Signal, signal_no: int, since_day: int, count: int
+) -> SignalState:
+    """An empty signal with room for `count` accounts."""
+    size = max(16, count)
+    if signal.kind == "sum":
+        return DaySums(signal_no, since_day, np.zeros((RING_DAYS, size), np.int64))
+    if signal.kind == "last_day":
+        return LastDays(signal_no, since_day, np.full(size, NEVER, np.int64))
+    if signal.kind == "latest":
+        days = np.full(size, NEVER, np.int64)
+        return Latest(signal_no, since_day, np.full(size, np.nan), days)
+    words = np.zeros(16, np.uint64)
+    owners = np.zeros(16, np.int64)
+    return DaySets(signal_no, since_day, HashTable(), owners, words, words.copy(), {})
+
+
+def _forget_latest(state: State, kept: set[int], effects: Effects) -> None:
+    """Facts of `latest` signals that are no longer kept."""
+    for account, facts in enumerate(state.accounts.facts):
+        gone = [
+            name
+            for name in facts
+            if name.startswith(LATEST) and int(name.removeprefix(LATEST)) not in kept
+        ]
+        for name in gone:
+            del facts[name]
+            effects.facts.add((account, name))
+
+
+def _follow(state: State, old_names: list[str]) -> None:
+    """Lay out what depends on the plan's order anew."""
+    assert state.plan is not None
+    plan, count = state.plan, state.accounts.count
+    size = max(16, count)
+    state.types = {}
+    state.matches = np.zeros((len(plan.signals), 0), bool)
+    state.profile_numbers = np.full((len(plan.profile_numbers), size), np.nan)
+    names = {name: at for at, name in enumerate(old_names)}
+    for array_name in ("evaluated", "time_parts"):
+        array = np.zeros((size, len(plan.columns)), np.int64)
+        for at, column in enumerate(plan.columns):
+            if column.name in names:
+                array[:count, at] = getattr(state, array_name)[
+                    :count, names[column.name]
+                ]
+        setattr(state, array_name, array)
+    for number, kept in enumerate(state.signals):
+        if isinstance(kept, DaySets):
+            windows = [
+                at for at, window in enumerate(plan.windows) if window.signal == number
+            ]
+            kept.counts = {at: np.zeros(size, np.int64) for at in windows}
+            recount(state, kept)
+        make_room(kept, size)
+    state.accounts.touched[:count] = True
+    for account in range(count):
+        refresh_profile(state, account)

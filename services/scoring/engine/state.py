@@ -1,0 +1,184 @@
+"""A partition's state: arrays in memory, written through to Postgres as deltas.
+
+The account axis is first where an array has no days, and last in the day ring; arrays have room
+to grow, so only their first `accounts.count` entries mean anything.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.engine.plan import Plan
+from services.scoring.engine.table import HashArray, HashTable, IntArray
+from shared.configuration import HORIZON_DAYS
+from shared.events import Health
+
+RING_DAYS = 128  # the least power of two above the horizon and the running day
+NEVER = -1
+SCORES_RING_DAYS = 32  # enough for the change over 28 days
+NO_SCORE = -1
+ALWAYS_KNOWN = -(10**6)
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+assert RING_DAYS > HORIZON_DAYS + 1
+
+
+class Fact(NamedTuple):
+    """A last-writer-wins value: the newest (time, id) wins."""
+
+    time_ms: int
+    event_id: str
+    value: Any
+
+
+class Held(NamedTuple):
+    """A record that waits until the running day reaches its day."""
+
+    day: int
+    number: int  # the order of arrival
+    key: bytes | None
+    value: bytes
+
+
+@dataclass
+class Clock:
+    """Where the partition stands in time. `now_ms` is None until the first tick."""
+
+    now_ms: int | None = None
+    running_day: int = 0
+    live: bool = False
+    source_partitions: int = 0
+    live_ticks_ms: dict[int, int] = field(
+        default_factory=dict
+    )  # newest, by source partition
+
+
+@dataclass
+class DaySums:
+    """One number per (account, day): counts, and sums in millionths."""
+
+    signal_no: int
+    since_day: int
+    values: IntArray  # [day % 128, account]
+
+
+@dataclass
+class DaySets:
+    """One bit per (thing, day), where the thing is a user, or a value, of an account."""
+
+    signal_no: int
+    since_day: int
+    things: HashTable
+    owners: IntArray  # [thing], the account
+    low: HashArray  # [thing], bits of the days whose number modulo 128 is below 64
+    high: HashArray  # [thing], the others
+    counts: dict[int, IntArray]  # window → [account], things with a bit inside it
+
+
+@dataclass
+class LastDays:
+    """The day of each account's newest event; NEVER without one."""
+
+    signal_no: int
+    since_day: int
+    days: IntArray  # [account]
+
+
+@dataclass
+class Latest:
+    """The newest value of a property; NaN without one."""
+
+    signal_no: int
+    since_day: int
+    values: FloatArray  # [account]
+    days: IntArray  # [account]
+
+
+SignalState = DaySums | DaySets | LastDays | Latest
+
+
+@dataclass
+class Accounts:
+    """What is known of each account, beside its signals."""
+
+    table: HashTable = field(default_factory=HashTable)
+    ids: list[str] = field(default_factory=list)
+    facts: list[dict[str, Fact]] = field(
+        default_factory=list
+    )  # by name, `profile.…` or `latest.…`
+    profiles: list[dict[str, Any]] = field(default_factory=list)
+    published: list[Health | None] = field(default_factory=list)
+    created_days: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
+    late: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    touched: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """Must be published whatever the score: never was, other profile, other revision."""
+    cards: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
+    published_tenths: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
+    published_coverage: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
+    closed_tenths: IntArray = field(
+        default_factory=lambda: np.full((16, SCORES_RING_DAYS), NO_SCORE, np.int64)
+    )  # [account, day % 32]
+    history: IntArray = field(default_factory=lambda: np.full((16, 4), -2, np.int64))
+    """[account, (tenths, coverage, scorecard, revision number)] of the newest history row."""
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+
+@dataclass
+class State:
+    """All that one partition's scores depend on."""
+
+    partition: int
+    hash_seed: int
+    accounts: Accounts = field(default_factory=Accounts)
+    clock: Clock = field(default_factory=Clock)
+    plan: Plan | None = None
+    document: dict[str, Any] | None = None
+    revision: str = ""
+    next_config: bytes | None = (
+        None  # a `myaku.config` record that waits for the next tick
+    )
+    signals: list[SignalState] = field(default_factory=list)  # as in plan.signals
+    profile_numbers: FloatArray = field(
+        default_factory=lambda: np.zeros((0, 16))
+    )  # [field, account]
+    evaluated: IntArray = field(default_factory=lambda: np.zeros((16, 0), np.int64))
+    """[account, column]: contributions of the newest evaluation, in hundredths."""
+    time_parts: IntArray = field(default_factory=lambda: np.zeros((16, 0), np.int64))
+    """[account, column]: what closes alone changed since the last publication, in hundredths."""
+    seen: dict[int, HashTable] = field(default_factory=dict)  # by bucket
+    held: dict[int, list[Held]] = field(default_factory=dict)  # by day
+    held_next: int = 0
+    outbox_next: int = 0
+    revisions: dict[str, int] = field(
+        default_factory=dict
+    )  # numbers for `accounts.history`
+    types: dict[str, int] = field(
+        default_factory=dict
+    )  # event type → column of `matches`
+    matches: BoolArray = field(
+        default_factory=lambda: np.zeros((0, 0), bool)
+    )  # [signal, type]
+
+    @property
+    def day(self) -> int:
+        """The running day."""
+        return self.clock.running_day
+
+
+def grown(array: Any, size: int, fill: Any = 0, axis: int = 0) -> Any:
+    """The array, or a copy with at least twice the room along an axis."""
+    if array.shape[axis] >= size:
+        return array
+    shape = list(array.shape)
+    shape[axis] = max(size, 2 * array.shape[axis])
+    larger = np.full(shape, fill, dtype=array.dtype)
+    larger[tuple(slice(0, length) for length in array.shape)] = array
+    return larger
