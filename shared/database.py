@@ -7,9 +7,11 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.runtime import UserError
 
 WRITER_SETTINGS = {
     "lock_timeout": "5s",
@@ -28,13 +30,11 @@ LOST = (
 """What a database that went away, or refused, raises."""
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(UserError):
     """The database cannot be reached or used; the text is one sentence that names it."""
 
 
-def create(
-    url: str, *, connections: int = 10, application: str = "myaku"
-) -> AsyncEngine:
+def create(url: str, *, connections: int = 10, application: str = "myaku") -> AsyncEngine:
     """An engine for `postgresql+asyncpg://…` (or `postgresql://…`). Opens nothing yet."""
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
@@ -67,6 +67,15 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+async def check(engine: AsyncEngine, url: str) -> None:
+    """Try the connection and the schema. Raises DatabaseUnavailable."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1 FROM scoring.partition LIMIT 1"))
+    except LOST as error:
+        raise unavailable(url, error) from error
+
+
 async def migrate(url: str) -> None:
     """Bring the schema to the newest revision. Raises DatabaseUnavailable."""
     config = Config()
@@ -90,6 +99,4 @@ def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
     """The sentence for a database that does not answer; the password is left out."""
     shown = make_url(url).render_as_string(hide_password=True)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return DatabaseUnavailable(
-        f"The database at {shown} cannot be used: {cause}".strip()
-    )
+    return DatabaseUnavailable(f"The database at {shown} cannot be used: {cause}".strip())

@@ -135,6 +135,4 @@ def sign(value: bytes, secret_key: str) -> bytes:
 
 def is_signed(value: bytes, signature: bytes | None, secret_key: str) -> bool:
     """Whether `signature` is ours; compared in constant time."""
-    return signature is not None and hmac.compare_digest(
-        signature, sign(value, secret_key)
-    )
+    return signature is not None and hmac.compare_digest(signature, sign(value, secret_key))

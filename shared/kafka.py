@@ -35,15 +35,11 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "request_timeout_ms": 15_000,
     }
     if settings.kafka_security_protocol.endswith("SSL"):
-        options["ssl_context"] = ssl.create_default_context(
-            cafile=settings.kafka_security_ca_file
-        )
+        options["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_security_ca_file)
     if settings.kafka_security_protocol.startswith("SASL"):
         options["sasl_mechanism"] = settings.kafka_security_mechanism
         options["sasl_plain_username"] = settings.kafka_security_username
-        options["sasl_plain_password"] = (
-            settings.kafka_security_password.get_secret_value()
-        )
+        options["sasl_plain_password"] = settings.kafka_security_password.get_secret_value()
     return options
 
 
@@ -52,9 +48,7 @@ async def start(client: Any, settings: Settings) -> None:
     try:
         await client.start()
     except (KafkaError, OSError) as error:
-        await client.stop() if not isinstance(
-            client, AIOKafkaAdminClient
-        ) else await client.close()
+        await client.stop() if not isinstance(client, AIOKafkaAdminClient) else await client.close()
         raise UserError(
             f"The Kafka broker at {settings.kafka} cannot be reached: {error}."
         ) from error
@@ -124,9 +118,7 @@ async def create_log(
             )
         ids = {marker.id for marker in found.values() if marker}
         if len(ids) > 1:
-            raise UserError(
-                f"The topics at {settings.kafka} belong to different logs: {ids}."
-            )
+            raise UserError(f"The topics at {settings.kafka} belong to different logs: {ids}.")
         log_id = next(iter(ids), log_id)
         for place, marker in found.items():
             if marker is None:
@@ -140,9 +132,7 @@ async def create_log(
         await sender.stop()
 
 
-async def _create_topics(
-    settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]
-) -> None:
+async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
     admin = AIOKafkaAdminClient(**client_options(settings))
     await start(admin, settings)
     try:
@@ -155,9 +145,7 @@ async def _create_topics(
         for topic, code, *_ in answer.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
-                raise UserError(
-                    f"Topic {topic} at {settings.kafka} cannot be made: {error}."
-                )
+                raise UserError(f"Topic {topic} at {settings.kafka} cannot be made: {error}.")
     finally:
         await admin.close()
 
@@ -185,9 +173,7 @@ async def _read_marker(
 ) -> Marker | None:
     consumer.assign([place])
     consumer.seek(place, 0)
-    batch = await consumer.getmany(
-        place, timeout_ms=FIRST_RECORD_SECONDS * 1000, max_records=1
-    )
+    batch = await consumer.getmany(place, timeout_ms=FIRST_RECORD_SECONDS * 1000, max_records=1)
     records = batch.get(place, [])
     if not records:
         return None

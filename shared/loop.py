@@ -96,9 +96,7 @@ class Lane:
 class Loop(ConsumerRebalanceListener):
     """Runs a room over the partitions that the consumer group gives to this process."""
 
-    def __init__(
-        self, settings: Settings, topic: str, room: Room, running: Running
-    ) -> None:
+    def __init__(self, settings: Settings, topic: str, room: Room, running: Running) -> None:
         self.settings = settings
         self.topic = topic
         self.room = room
@@ -140,11 +138,7 @@ class Loop(ConsumerRebalanceListener):
                 raise self.faults.get_nowait()
             ready = [place for place, lane in self.lanes.items() if lane.ready]
             turn += 1
-            ready = (
-                ready[turn % len(ready) :] + ready[: turn % len(ready)]
-                if ready
-                else [NOWHERE]
-            )
+            ready = ready[turn % len(ready) :] + ready[: turn % len(ready)] if ready else [NOWHERE]
             try:
                 batch = await self.consumer.getmany(
                     *ready, timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
@@ -160,9 +154,7 @@ class Loop(ConsumerRebalanceListener):
                     lane.put(records)
                 self._measure(place, records)
 
-    def _measure(
-        self, place: TopicPartition, records: Sequence[ConsumerRecord]
-    ) -> None:
+    def _measure(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         highwater = self.consumer.highwater(place)
         if highwater is not None and records:
             behind = highwater - records[-1].offset - 1
@@ -242,9 +234,7 @@ class Loop(ConsumerRebalanceListener):
         partition = lane.place.partition
         if isinstance(error, Fenced):
             metrics.FENCED.inc()
-        log.warning(
-            "partition dropped", topic=self.topic, partition=partition, why=str(error)
-        )
+        log.warning("partition dropped", topic=self.topic, partition=partition, why=str(error))
         lane.shut()
         if not lane.closed:
             self.consumer.pause(lane.place)

@@ -81,9 +81,7 @@ async def confirm(connection: AsyncConnection, held: Claim) -> None:
     """Check, inside a snapshot, that the claim still stands. Raises Fenced."""
     row = (
         await connection.execute(
-            text(
-                f"SELECT epoch, next FROM {held.schema}.partition WHERE partition = :partition"
-            ),
+            text(f"SELECT epoch, next FROM {held.schema}.partition WHERE partition = :partition"),
             {"partition": held.partition},
         )
     ).one()

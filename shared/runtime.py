@@ -72,9 +72,7 @@ class Running:
 Main = Callable[[Running], Awaitable[None]]
 
 
-def run(
-    main: Main, *, log_format: str, operations: socket.socket, parent_fd: int | None
-) -> int:
+def run(main: Main, *, log_format: str, operations: socket.socket, parent_fd: int | None) -> int:
     """Run a service until it ends or is told to. The exit status: 0, or 1 with a sentence."""
     configure_logs(log_format)
     readiness = Readiness()
@@ -108,9 +106,7 @@ async def _main(main: Main, readiness: Readiness, parent_fd: int | None) -> None
     await main(running)
 
 
-def _parent_said(
-    loop: asyncio.AbstractEventLoop, parent_fd: int, running: Running
-) -> None:
+def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Running) -> None:
     if not os.read(parent_fd, 64):
         loop.remove_reader(parent_fd)
         running.stop.set()
@@ -133,9 +129,7 @@ def configure_logs(log_format: str) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(
-        level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
 
@@ -147,9 +141,7 @@ def listen(port: int) -> socket.socket:
         listener.bind((LOOPBACK, port))
     except OSError as error:
         listener.close()
-        raise UserError(
-            f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}."
-        ) from None
+        raise UserError(f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}.") from None
     listener.listen(128)
     return listener
 
@@ -206,6 +198,4 @@ def _serve_operations(listener: socket.socket, readiness: Readiness) -> None:
     server.server_name, server.server_port = listener.getsockname()
     server.setup_environ()
     server.set_app(answer)
-    threading.Thread(
-        target=server.serve_forever, name="operations", daemon=True
-    ).start()
+    threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()

@@ -17,12 +17,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MYAKU_", extra="ignore")
 
     kafka: str = "127.0.0.1:9092"
-    kafka_security_protocol: Literal[
-        "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"
-    ] = "PLAINTEXT"
-    kafka_security_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = (
-        "SCRAM-SHA-512"
-    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_security_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_security_username: str = ""
     kafka_security_password: SecretStr = SecretStr("")
     kafka_security_ca_file: Path | None = None
@@ -30,9 +26,7 @@ class Settings(BaseSettings):
     clock: Literal["wall", "events"] = "wall"
     secret_key: SecretStr = Field(min_length=16)
     log_format: Literal["json", "console"] = "json"
-    group: str = Field(
-        default="myaku", description="prefix of the Kafka consumer groups"
-    )
+    group: str = Field(default="myaku", description="prefix of the Kafka consumer groups")
     parent_fd: int | None = Field(
         default=None,
         description="a pipe that ends when whoever started this process is gone",
@@ -62,6 +56,4 @@ class Settings(BaseSettings):
         except ValidationError as error:
             fault = error.errors()[0]
             name = "MYAKU_" + "_".join(str(part) for part in fault["loc"]).upper()
-            raise UserError(
-                f"The environment variable {name} is wrong: {fault['msg']}."
-            ) from None
+            raise UserError(f"The environment variable {name} is wrong: {fault['msg']}.") from None

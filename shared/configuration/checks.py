@@ -74,9 +74,7 @@ def _metrics(scorecards: Scorecards) -> Iterator[Problem]:
             continue
         yield from ((path, problem) for problem in _fields(metric))
         yield from ((path, problem) for problem in _window(metric))
-        yield from (
-            (path, problem) for problem in _references(metric, scorecards.metrics)
-        )
+        yield from ((path, problem) for problem in _references(metric, scorecards.metrics))
 
 
 def _fields(metric: Metric) -> Iterator[str]:
@@ -133,9 +131,7 @@ def _scorecards(scorecards: Scorecards) -> Iterator[Problem]:
     yield from _bands(scorecards.bands)
 
 
-def _scorecard(
-    path: Path, card: Scorecard, metrics: Mapping[str, Metric]
-) -> Iterator[Problem]:
+def _scorecard(path: Path, card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Problem]:
     for field in card.when:
         if not field.startswith("profile."):
             yield (
@@ -208,9 +204,7 @@ def _routing(routing: Routing) -> Iterator[Problem]:
             yield path, "a webhook needs 'url' and 'secret'"
         if not webhook and (destination.url or destination.secret):
             yield path, "a log destination has neither 'url' nor 'secret'"
-        if destination.secret and not re.match(
-            r"^secret://[A-Za-z0-9_]+$", destination.secret
-        ):
+        if destination.secret and not re.match(r"^secret://[A-Za-z0-9_]+$", destination.secret):
             yield (
                 (*path, "secret"),
                 "a secret is named, never written here: secret://NAME",

@@ -30,9 +30,7 @@ def read_document(directory: Path) -> dict[str, Any]:
     try:
         parse(document)
     except InvalidConfiguration as fault:
-        path, node = nodes.get(
-            str(fault.path[0]) if fault.path else "", (directory, None)
-        )
+        path, node = nodes.get(str(fault.path[0]) if fault.path else "", (directory, None))
         where = f"{path}:{_line(node, fault.path[1:])}" if node else str(path)
         raise UserError(f"{where}: {_dotted(fault.path)}{fault.problem}") from None
     return document
@@ -66,17 +64,11 @@ def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
     return line
 
 
-def _child(
-    node: yaml.Node | None, step: str | int
-) -> tuple[yaml.Node | None, yaml.Node | None]:
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == str(step):
                 return key, value
-    if (
-        isinstance(node, yaml.SequenceNode)
-        and isinstance(step, int)
-        and step < len(node.value)
-    ):
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return None, node.value[step]
     return None, None

@@ -15,9 +15,7 @@ from msgspec import Meta
 
 HORIZON_DAYS = 120
 
-Name = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", title="a name like login_rate_28d")
-]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", title="a name like login_rate_28d")]
 Weight = Annotated[float, Meta(gt=0)]
 Point = tuple[float, Annotated[float, Meta(ge=0, le=100)]]
 Scalar = str | int | float | bool
@@ -211,9 +209,7 @@ def duration_ms(text: str) -> int:
     """Milliseconds of a duration such as `6h` or `14d`. Raises ValueError with what was meant."""
     found = _DURATION.match(text)
     if not found:
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and s, m, h, d or w, as 24h"
-        )
+        raise ValueError(f"{text!r} is not a duration: write a number and s, m, h, d or w, as 24h")
     return int(found[1]) * _SECONDS[found[2]] * 1000
 
 

@@ -34,9 +34,7 @@ WAITING = -1
 RawRecord = tuple[int, bytes | None, bytes | None]
 
 
-def advance(
-    state: State, records: Sequence[RawRecord], home_of: Callable[[str], int]
-) -> Effects:
+def advance(state: State, records: Sequence[RawRecord], home_of: Callable[[str], int]) -> Effects:
     """Take in a batch of (offset, key, value); `state` moves on in place.
 
     `home_of` gives the partition of an account id: a record in another one is put aside. The same records give the same state and, in history, the same outbox, however they are split
@@ -54,7 +52,7 @@ class _Step:
     def __init__(self, state: State, home_of: Callable[[str], int]) -> None:
         self.state = state
         self.home_of = home_of
-        self.effects = Effects()
+        self.effects = Effects(state.number())
 
     def read(self, records: Sequence[Record]) -> None:
         """Handle records in order, events in runs between control records."""
@@ -93,18 +91,14 @@ class _Step:
         batch = columns(run)
         batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
         days = state.plan.calendar.days_of(batch.times_ms)
-        ahead = (
-            np.full(len(days), True) if state.clock.now_ms is None else days > state.day
-        )
+        ahead = np.full(len(days), True) if state.clock.now_ms is None else days > state.day
         for position in np.flatnonzero(ahead).tolist():
             self._hold(int(days[position]), batch.records[position])
         self._fold(batch.take(np.flatnonzero(~ahead)))
 
     def _ours(self, run: list[Record]) -> list[Record]:
         """Without the records whose account belongs to another partition."""
-        ids = [
-            record.body.account_id for record in run if isinstance(record.body, Event)
-        ]
+        ids = [record.body.account_id for record in run if isinstance(record.body, Event)]
         known = self.state.accounts.table.find(account_hashes(self.state, ids)) >= 0
         kept = []
         for record, identity, is_known in zip(run, ids, known.tolist(), strict=True):
@@ -113,9 +107,7 @@ class _Step:
                 kept.append(record)
             else:
                 reason = f"account {identity!r} belongs to partition {home}"
-                self.effects.quarantined.append(
-                    Quarantined(record.offset, reason, record.value)
-                )
+                self.effects.quarantined.append(Quarantined(record.offset, reason, record.value))
         return kept
 
     def _fold(self, batch: Columns) -> None:
@@ -123,8 +115,7 @@ class _Step:
             fold(self.state, batch, self.effects)
 
     def _hold(self, day: int, record: Record) -> None:
-        held = Held(day, self.state.held_next, record.key, record.value)
-        self.state.held_next += 1
+        held = Held(day, self.state.number(), record.key, record.value)
         self.state.held.setdefault(day, []).append(held)
         self.effects.held.append(held)
 
@@ -134,8 +125,7 @@ class _Step:
         if held:
             self.effects.released_days.append(day)
         return [
-            Record(one.number, one.key, one.value, decode_body(one.key, one.value))
-            for one in held
+            Record(one.number, one.key, one.value, decode_body(one.key, one.value)) for one in held
         ]
 
     def _fold_held(self, day: int) -> None:
@@ -146,9 +136,7 @@ class _Step:
         try:
             compile_plan(record.body.document)
         except (InvalidConfiguration, KeyError) as error:
-            self.effects.quarantined.append(
-                Quarantined(record.offset, str(error), record.value)
-            )
+            self.effects.quarantined.append(Quarantined(record.offset, str(error), record.value))
             return
         self.state.next_config = record.value
         self.effects.config_changed = True
@@ -164,13 +152,10 @@ class _Step:
             return
         config = decode_body(CONFIG.encode(), value)
         assert isinstance(config, Config)
-        state.document, state.revision = config.document, config.revision
+        state.active_config = value
         self.effects.config_changed = True
         self.effects.outbox.append((CONFIG.encode(), value))
-        if (
-            state.plan is None
-            or scoring_revision(config.document) != state.plan.revision
-        ):
+        if state.plan is None or scoring_revision(config.document) != state.plan.revision:
             replan(state, compile_plan(config.document), self.effects)
 
     def _tick(self, tick: Tick) -> None:
@@ -182,9 +167,7 @@ class _Step:
                 self._move(at_ms, goes_live=False)
             return
         newest = clock.live_ticks_ms
-        newest[tick.source_partition] = max(
-            at_ms, newest.get(tick.source_partition, at_ms)
-        )
+        newest[tick.source_partition] = max(at_ms, newest.get(tick.source_partition, at_ms))
         clock.source_partitions = max(clock.source_partitions, tick.source_partitions)
         if all(source in newest for source in range(clock.source_partitions)):
             least_ms = min(newest[source] for source in range(clock.source_partitions))
@@ -254,9 +237,7 @@ class _Step:
         midnight_ms = state.plan.calendar.begins_ms(state.day)
         state.clock.now_ms = midnight_ms
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
-        accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = (
-            evaluation.tenths
-        )
+        accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = evaluation.tenths
         forget(state)
         self.effects.closed = True
         self._fold_held(state.day)
@@ -269,9 +250,7 @@ class _Step:
         revision = state.revisions.setdefault(state.plan.revision, len(state.revisions))
         cards = accounts.cards[:count]
         row = np.stack([tenths, coverage, cards, np.full(count, revision)], axis=1)
-        for account in np.flatnonzero(
-            (row != accounts.history[:count]).any(axis=1)
-        ).tolist():
+        for account in np.flatnonzero((row != accounts.history[:count]).any(axis=1)).tolist():
             self.effects.history.append(
                 HistoryRow(
                     account=account,

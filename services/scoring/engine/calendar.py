@@ -43,9 +43,7 @@ def calendar(time_zone: str) -> Calendar:
     midnights = np.empty(DAYS, dtype=np.int64)
     midnight = datetime(1970, 1, 1, tzinfo=zone)
     for day in range(DAYS):
-        midnights[day] = (
-            (midnight + timedelta(days=day)).astimezone(UTC) - epoch
-        ) // MS
+        midnights[day] = ((midnight + timedelta(days=day)).astimezone(UTC) - epoch) // MS
     return Calendar(np.maximum.accumulate(midnights))
 
 

@@ -57,14 +57,8 @@ def decode_body(key: bytes | None, value: bytes) -> Event | Control:
     if key and key.startswith(RESERVED_PREFIX.encode()):
         return decode_control(value)
     event = _decode_event(value)
-    if not all(
-        map(
-            _is_time, (event.time, event.received_at, event.original_time or event.time)
-        )
-    ):
-        raise msgspec.ValidationError(
-            "times are RFC 3339 UTC with milliseconds, 24 characters"
-        )
+    if not all(map(_is_time, (event.time, event.received_at, event.original_time or event.time))):
+        raise msgspec.ValidationError("times are RFC 3339 UTC with milliseconds, 24 characters")
     return event
 
 
@@ -80,9 +74,7 @@ def _is_time(text: str) -> bool:
 
 def times_ms(texts: Sequence[str]) -> IntArray:
     """RFC 3339 UTC times with milliseconds, as milliseconds since 1970."""
-    return np.array([text[:23] for text in texts], dtype="datetime64[ms]").astype(
-        np.int64
-    )
+    return np.array([text[:23] for text in texts], dtype="datetime64[ms]").astype(np.int64)
 
 
 def time_ms(text: str) -> int:

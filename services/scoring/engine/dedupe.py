@@ -23,9 +23,7 @@ def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
     """For each event its bucket, and the day of its receipt."""
     assert state.plan is not None
     calendar = state.plan.calendar
-    own = calendar.days_of(
-        times_ms([event.original_time or event.time for event in batch.events])
-    )
+    own = calendar.days_of(times_ms([event.original_time or event.time for event in batch.events]))
     receipt = calendar.days_of(batch.received_ms)
     if state.clock.now_ms is None:
         return receipt * 2 + RECEIPT, receipt
@@ -37,10 +35,7 @@ def hashes_of(state: State, batch: Columns) -> HashArray:
     """A keyed 64-bit hash of each event's (source, id)."""
     seed = state.hash_seed
     return np.array(
-        [
-            xxh3_64_intdigest(f"{event.source}\0{event.id}".encode(), seed)
-            for event in batch.events
-        ],
+        [xxh3_64_intdigest(f"{event.source}\0{event.id}".encode(), seed) for event in batch.events],
         dtype=np.uint64,
     )
 

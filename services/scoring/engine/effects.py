@@ -31,17 +31,14 @@ class Quarantined(NamedTuple):
 class Effects:
     """Everything that a commit has to write, beside the clock and the offset."""
 
-    outbox: list[tuple[bytes, bytes]] = field(
-        default_factory=list
-    )  # (key, value), in order
+    number: int  # names the rows of this step; greater than those before
+    outbox: list[tuple[bytes, bytes]] = field(default_factory=list)  # (key, value), in order
     history: list[HistoryRow] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     sums: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
     """(signal, accounts, days) of the day sums that changed."""
     things: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal, things)
-    last_days: list[tuple[int, IntArray]] = field(
-        default_factory=list
-    )  # (signal, accounts)
+    last_days: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal, accounts)
     facts: set[tuple[int, str]] = field(default_factory=set)  # (account, name)
     accounts: set[int] = field(default_factory=set)  # created, or late changed
     health: set[int] = field(default_factory=set)  # published, or time parts changed

@@ -32,9 +32,7 @@ class Evaluation:
     coverage: IntArray  # [row], hundredths
     cards: IntArray  # [row]
     contributions: IntArray  # [row, column], hundredths
-    by_card: dict[
-        int, tuple[Scores, IntArray]
-    ]  # scores, and for each row its place in them
+    by_card: dict[int, tuple[Scores, IntArray]]  # scores, and for each row its place in them
 
 
 def evaluate(state: State, accounts: IntArray) -> Evaluation:
@@ -56,9 +54,7 @@ def evaluate(state: State, accounts: IntArray) -> Evaluation:
         scores = score(state.plan.scorecards[number], values[:, rows])
         result.tenths[rows] = scores.tenths
         result.coverage[rows] = scores.coverage
-        result.contributions[rows[:, None], scores.card.columns] = (
-            scores.contributions.T
-        )
+        result.contributions[rows[:, None], scores.card.columns] = scores.contributions.T
         places = np.empty(count, np.int64)
         places[rows] = np.arange(len(rows))
         result.by_card[number] = (scores, places)
@@ -98,9 +94,7 @@ def publish(
         effects.published += 1
 
 
-def _health(
-    state: State, evaluation: Evaluation, row: int, as_of_ms: int, mode: Mode
-) -> Health:
+def _health(state: State, evaluation: Evaluation, row: int, as_of_ms: int, mode: Mode) -> Health:
     assert state.plan is not None
     account = int(evaluation.accounts[row])
     scores, places = evaluation.by_card[int(evaluation.cards[row])]
@@ -172,15 +166,11 @@ class _Drivers:
         self.time_parts = dict(zip(self.columns, times, strict=True))
         self.cause = "late" if state.accounts.late[account] else "events"
         profile = state.accounts.profiles[account]
-        self.profile_cause = (
-            "profile" if before and before.profile != profile else self.cause
-        )
+        self.profile_cause = "profile" if before and before.profile != profile else self.cause
 
     def of(self, scores: Scores, place: int) -> Iterator[Driver]:
         """The scorecard's drivers in its order, then those that are gone from it."""
-        if self.before and self.before.scorecard != ScorecardName(
-            scores.card.id, self.revision
-        ):
+        if self.before and self.before.scorecard != ScorecardName(scores.card.id, self.revision):
             self.cause = self.profile_cause = "scorecard"
         names = list(self.columns)
         used = [names[column] for column in scores.card.columns]

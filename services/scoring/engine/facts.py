@@ -17,16 +17,13 @@ PROFILE = "profile."
 LATEST = "latest."
 SUBSCRIPTION_FIELDS = ("mrr", "currency", "seats", "renews_on")
 SUBSCRIPTIONS = frozenset(
-    f"subscription.{what}"
-    for what in ("started", "renewed", "expanded", "contracted", "cancelled")
+    f"subscription.{what}" for what in ("started", "renewed", "expanded", "contracted", "cancelled")
 )
 REOPENING = frozenset({"subscription.started", "subscription.renewed"})
 TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed"}
 
 
-def fold_facts(
-    state: State, batch: Columns, accounts: IntArray, effects: Effects
-) -> None:
+def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> None:
     """Fold the profile events of a batch; `accounts` is [event]."""
     changed: set[int] = set()
     for position, event in enumerate(batch.events):
@@ -54,9 +51,7 @@ def _profile_facts(event: Event) -> Iterator[tuple[str, Any]]:
     if event.type == "account.updated":
         yield from properties.items()
         return
-    yield from (
-        (name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties
-    )
+    yield from ((name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties)
     if event.type in REOPENING:
         yield "closed", False
 
@@ -102,8 +97,5 @@ def choose_card(plan: Plan, profile: Mapping[str, Any]) -> int:
     return next(
         number
         for number, card in enumerate(plan.scorecards)
-        if all(
-            any(same(profile.get(name), one) for one in values)
-            for name, values in card.when
-        )
+        if all(any(same(profile.get(name), one) for one in values) for name, values in card.when)
     )

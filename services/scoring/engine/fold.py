@@ -34,9 +34,7 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 def fold(state: State, batch: Columns, effects: Effects) -> None:
     """Fold events that are neither duplicates nor ahead of the clock."""
     assert state.plan is not None and state.clock.now_ms is not None
-    accounts = account_numbers(
-        state, [event.account_id for event in batch.events], effects
-    )
+    accounts = account_numbers(state, [event.account_id for event in batch.events], effects)
     effects.events += len(batch.events)
     state.accounts.touched[accounts] = True
     _mark_late(state, batch, accounts, effects)
@@ -46,9 +44,7 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
     effects.too_old += int(len(days) - counted.sum())
     types = _type_numbers(state, batch)
     properties = _Properties(batch)
-    for number, (signal, kept) in enumerate(
-        zip(state.plan.signals, state.signals, strict=True)
-    ):
+    for number, (signal, kept) in enumerate(zip(state.plan.signals, state.signals, strict=True)):
         hits = state.matches[number, types]
         if not isinstance(kept, Latest):
             hits = hits & counted
@@ -56,9 +52,7 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
         if signal.where and len(positions):
             positions = properties.matching(positions, signal)
         if len(positions):
-            match = _Match(
-                number, signal, positions, accounts[positions], days[positions]
-            )
+            match = _Match(number, signal, positions, accounts[positions], days[positions])
             _FOLDS[type(kept)](state, kept, match, batch, properties, effects)
 
 
@@ -114,9 +108,7 @@ def make_room(kept: Any, size: int) -> None:
     if isinstance(kept, DaySums):
         kept.values = grown(kept.values, size, axis=1)
     elif isinstance(kept, DaySets):
-        kept.counts = {
-            window: grown(counts, size) for window, counts in kept.counts.items()
-        }
+        kept.counts = {window: grown(counts, size) for window, counts in kept.counts.items()}
     elif isinstance(kept, LastDays):
         kept.days = grown(kept.days, size, NEVER)
     else:
@@ -124,9 +116,7 @@ def make_room(kept: Any, size: int) -> None:
         kept.days = grown(kept.days, size, NEVER)
 
 
-def _mark_late(
-    state: State, batch: Columns, accounts: IntArray, effects: Effects
-) -> None:
+def _mark_late(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> None:
     clock = state.clock
     heard_ms = batch.received_ms if clock.live else np.int64(clock.now_ms or 0)
     late = np.unique(accounts[heard_ms - batch.times_ms > LATE_MS])
@@ -141,12 +131,8 @@ def _type_numbers(state: State, batch: Columns) -> IntArray:
     new = {event.type for event in batch.events} - state.types.keys()
     if new:
         names = sorted(new)
-        state.types.update(
-            {name: len(state.types) + at for at, name in enumerate(names)}
-        )
-        reads = [
-            [signal.reads(name) for name in names] for signal in state.plan.signals
-        ]
+        state.types.update({name: len(state.types) + at for at, name in enumerate(names)})
+        reads = [[signal.reads(name) for name in names] for signal in state.plan.signals]
         added = np.array(reads, dtype=bool).reshape(len(state.plan.signals), len(names))
         state.matches = np.hstack([state.matches, added])
     return np.array([state.types[event.type] for event in batch.events], dtype=np.int64)
@@ -170,9 +156,7 @@ class _Properties:
         kept = [
             position
             for position in positions.tolist()
-            if all(
-                same(self.of(position).get(name), value) for name, value in signal.where
-            )
+            if all(same(self.of(position).get(name), value) for name, value in signal.where)
         ]
         return np.array(kept, dtype=np.int64)
 
@@ -216,14 +200,9 @@ def _fold_sums(
     amounts: Any = 1
     if match.signal.property is not None:
         name = match.signal.property
-        found = [
-            millionths_of(properties.of(at).get(name))
-            for at in match.positions.tolist()
-        ]
+        found = [millionths_of(properties.of(at).get(name)) for at in match.positions.tolist()]
         match = match.keep([amount is not None for amount in found])
-        amounts = np.array(
-            [amount for amount in found if amount is not None], dtype=np.int64
-        )
+        amounts = np.array([amount for amount in found if amount is not None], dtype=np.int64)
     np.add.at(kept.values, (match.days % RING_DAYS, match.accounts), amounts)
     effects.sums.append((match.number, match.accounts, match.days))
 
@@ -246,9 +225,7 @@ def _fold_sets(
         return
     seed = state.hash_seed
     hashes = [xxh3_64_intdigest(text, seed) for text in texts if text is not None]
-    keys = (
-        np.array(hashes, dtype=np.uint64) + match.accounts.astype(np.uint64) * _SPREAD
-    )
+    keys = np.array(hashes, dtype=np.uint64) + match.accounts.astype(np.uint64) * _SPREAD
     things, firsts = kept.things.add(keys)
     add_owners(kept, match.accounts[firsts])
     touched = np.unique(things)
@@ -259,9 +236,7 @@ def _fold_sets(
     assert state.plan is not None
     for window, counts in kept.counts.items():
         bits = window_bits(state.plan.windows[window], state.day)
-        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(
-            *before, bits
-        )
+        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
         np.add.at(counts, kept.owners[touched[inside]], 1)
     effects.things.append((match.number, touched))
 

@@ -26,9 +26,7 @@ def measure(state: State, accounts: IntArray) -> FloatArray:
     return values
 
 
-def _value(
-    state: State, column: Column, accounts: IntArray, values: FloatArray
-) -> FloatArray:
+def _value(state: State, column: Column, accounts: IntArray, values: FloatArray) -> FloatArray:
     if column.kind == "ratio":
         above, below = (_term(state, term, accounts, values) for term in column.terms)
         return _divide(above, below)
@@ -47,15 +45,11 @@ def _divide(above: FloatArray, below: FloatArray) -> FloatArray:
     return np.divide(above, below, out=np.full(len(above), np.nan), where=known)
 
 
-def _term(
-    state: State, term: int | str, accounts: IntArray, values: FloatArray
-) -> FloatArray:
+def _term(state: State, term: int | str, accounts: IntArray, values: FloatArray) -> FloatArray:
     assert state.plan is not None
     if isinstance(term, int):
         return values[term]
-    numbers: FloatArray = state.profile_numbers[
-        state.plan.profile_numbers.index(term), accounts
-    ]
+    numbers: FloatArray = state.profile_numbers[state.plan.profile_numbers.index(term), accounts]
     return numbers
 
 
@@ -74,9 +68,7 @@ def _window(state: State, number: int, accounts: IntArray) -> FloatArray:
     return total.astype(np.float64) if is_count else total / MILLIONTHS
 
 
-def _sum_days(
-    state: State, window: Window, kept: DaySums, accounts: IntArray
-) -> IntArray:
+def _sum_days(state: State, window: Window, kept: DaySums, accounts: IntArray) -> IntArray:
     slots = np.arange(state.day - window.first, state.day - window.last + 1) % RING_DAYS
     total: IntArray = kept.values[slots[:, None], accounts[None, :]].sum(axis=0)
     return total
@@ -94,7 +86,5 @@ def _latest(state: State, column: Column, accounts: IntArray) -> FloatArray:
     assert isinstance(kept, Latest)
     values = kept.values[accounts]
     if column.expires_days:
-        return np.where(
-            kept.days[accounts] < state.day - column.expires_days, np.nan, values
-        )
+        return np.where(kept.days[accounts] < state.day - column.expires_days, np.nan, values)
     return values

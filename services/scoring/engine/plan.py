@@ -64,9 +64,7 @@ class Signal:
 
     def reads(self, event_type: str) -> bool:
         """Whether events of this type can match."""
-        return event_type in self.types or (
-            "*" in self.types and not is_reserved(event_type)
-        )
+        return event_type in self.types or ("*" in self.types and not is_reserved(event_type))
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,7 @@ class ScorecardPlan:
     @property
     def columns(self) -> IntArray:
         """The column of each measure, in order."""
-        return np.array(
-            [m.column for d in self.dimensions for m in d.measures], dtype=np.int64
-        )
+        return np.array([m.column for d in self.dimensions for m in d.measures], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -182,37 +178,26 @@ class _Compiler:
             signals=tuple(signal for _, signal in self.signals.values()),
             windows=tuple(self.windows),
             columns=tuple(self.built),
-            scorecards=tuple(
-                map(self._scorecard, self.configuration.scorecards.scorecards)
-            ),
+            scorecards=tuple(map(self._scorecard, self.configuration.scorecards.scorecards)),
             bands=tuple(self.configuration.scorecards.bands.items()),
             profile_numbers=tuple(sorted(names)),
         )
 
-    def _column(
-        self, name: str, metric: Metric, metrics: Mapping[str, Metric]
-    ) -> Column:
+    def _column(self, name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Column:
         if metric.ratio:
-            terms = (
-                self.columns.get(term, term.removeprefix(PROFILE))
-                for term in metric.ratio
-            )
+            terms = (self.columns.get(term, term.removeprefix(PROFILE)) for term in metric.ratio)
             return Column(name, "ratio", terms=tuple(terms))
         if metric.change:
             earlier = metrics[metric.change]
             signal, length = self._signal(earlier), earlier.window_days
-            shifted = Window(
-                signal, length + metric.against_days, metric.against_days + 1
-            )
+            shifted = Window(signal, length + metric.against_days, metric.against_days + 1)
             now, then = self._window(Window(signal, length, 0)), self._window(shifted)
             return Column(name, "change", window=now, against=then, signal=signal)
         signal = self._signal(metric)
         if metric.kind in SIGNAL_OF:
             window = self._window(Window(signal, metric.window_days, 0))
             return Column(name, metric.kind, window=window, signal=signal)
-        return Column(
-            name, metric.kind, signal=signal, expires_days=metric.expires_days
-        )
+        return Column(name, metric.kind, signal=signal, expires_days=metric.expires_days)
 
     def _signal(self, metric: Metric) -> int:
         selector, name = _reads(metric)
@@ -273,8 +258,4 @@ def text_of(value: Any) -> bytes | None:
     """A distinct value as bytes: strings, booleans, numbers by their value; None for others."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return (
-        msgspec.json.encode(value)
-        if isinstance(value, str | bool | int | float)
-        else None
-    )
+    return msgspec.json.encode(value) if isinstance(value, str | bool | int | float) else None

@@ -44,9 +44,7 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
     effects.plan_changed = True
 
 
-def new_signal(
-    signal: Signal, signal_no: int, since_day: int, count: int
-) -> SignalState:
+def new_signal(signal: Signal, signal_no: int, since_day: int, count: int) -> SignalState:
     """An empty signal with room for `count` accounts."""
     size = max(16, count)
     if signal.kind == "sum":
@@ -87,15 +85,11 @@ def _follow(state: State, old_names: list[str]) -> None:
         array = np.zeros((size, len(plan.columns)), np.int64)
         for at, column in enumerate(plan.columns):
             if column.name in names:
-                array[:count, at] = getattr(state, array_name)[
-                    :count, names[column.name]
-                ]
+                array[:count, at] = getattr(state, array_name)[:count, names[column.name]]
         setattr(state, array_name, array)
     for number, kept in enumerate(state.signals):
         if isinstance(kept, DaySets):
-            windows = [
-                at for at, window in enumerate(plan.windows) if window.signal == number
-            ]
+            windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
             kept.counts = {at: np.zeros(size, np.int64) for at in windows}
             recount(state, kept)
         make_room(kept, size)

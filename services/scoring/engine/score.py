@@ -22,9 +22,7 @@ class Scores:
     coverage: IntArray  # [account], hundredths
     values: FloatArray  # [measure, account], NaN is unknown
     scores: FloatArray  # [measure, account] 0–100, NaN is unknown
-    contributions: (
-        IntArray  # [measure, account], hundredths; they add up to 10 × tenths
-    )
+    contributions: IntArray  # [measure, account], hundredths; they add up to 10 × tenths
     dimension_scores: FloatArray  # [dimension, account] 0–100, NaN is unknown
     dimension_weights: FloatArray  # [dimension, account] 0–1, after re-sharing
 
@@ -43,9 +41,7 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
         rows = slice(first, first + len(dimension.measures))
         for at, measure in enumerate(dimension.measures, start=first):
             scores[at] = interpolate(measure, values[at])
-        parts[rows], dimension_scores[row], known_shares[row] = _dimension(
-            dimension, scores[rows]
-        )
+        parts[rows], dimension_scores[row], known_shares[row] = _dimension(dimension, scores[rows])
         first = rows.stop
     known_total = np.zeros(count)
     for row, dimension in enumerate(card.dimensions):
@@ -54,9 +50,7 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
     for row, dimension in enumerate(card.dimensions):
         rows = slice(first, first + len(dimension.measures))
         known = known_shares[row] > 0
-        np.divide(
-            dimension.weight, known_total, out=dimension_weights[row], where=known
-        )
+        np.divide(dimension.weight, known_total, out=dimension_weights[row], where=known)
         parts[rows] = dimension_weights[row] * parts[rows] * np.nan_to_num(scores[rows])
         first = rows.stop
     raw = np.zeros(count)

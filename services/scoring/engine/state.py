@@ -52,9 +52,7 @@ class Clock:
     running_day: int = 0
     live: bool = False
     source_partitions: int = 0
-    live_ticks_ms: dict[int, int] = field(
-        default_factory=dict
-    )  # newest, by source partition
+    live_ticks_ms: dict[int, int] = field(default_factory=dict)  # newest, by source partition
 
 
 @dataclass
@@ -107,9 +105,7 @@ class Accounts:
 
     table: HashTable = field(default_factory=HashTable)
     ids: list[str] = field(default_factory=list)
-    facts: list[dict[str, Fact]] = field(
-        default_factory=list
-    )  # by name, `profile.…` or `latest.…`
+    facts: list[dict[str, Fact]] = field(default_factory=list)  # by name, `profile.…` or `latest.…`
     profiles: list[dict[str, Any]] = field(default_factory=list)
     published: list[Health | None] = field(default_factory=list)
     created_days: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
@@ -140,11 +136,8 @@ class State:
     accounts: Accounts = field(default_factory=Accounts)
     clock: Clock = field(default_factory=Clock)
     plan: Plan | None = None
-    document: dict[str, Any] | None = None
-    revision: str = ""
-    next_config: bytes | None = (
-        None  # a `myaku.config` record that waits for the next tick
-    )
+    active_config: bytes | None = None  # the `myaku.config` record in effect
+    next_config: bytes | None = None  # one that waits for the next tick
     signals: list[SignalState] = field(default_factory=list)  # as in plan.signals
     profile_numbers: FloatArray = field(
         default_factory=lambda: np.zeros((0, 16))
@@ -155,17 +148,15 @@ class State:
     """[account, column]: what closes alone changed since the last publication, in hundredths."""
     seen: dict[int, HashTable] = field(default_factory=dict)  # by bucket
     held: dict[int, list[Held]] = field(default_factory=dict)  # by day
-    held_next: int = 0
-    outbox_next: int = 0
-    revisions: dict[str, int] = field(
-        default_factory=dict
-    )  # numbers for `accounts.history`
-    types: dict[str, int] = field(
-        default_factory=dict
-    )  # event type → column of `matches`
-    matches: BoolArray = field(
-        default_factory=lambda: np.zeros((0, 0), bool)
-    )  # [signal, type]
+    next_number: int = 0  # never used before, for rows that need one
+    revisions: dict[str, int] = field(default_factory=dict)  # numbers for `accounts.history`
+    types: dict[str, int] = field(default_factory=dict)  # event type → column of `matches`
+    matches: BoolArray = field(default_factory=lambda: np.zeros((0, 0), bool))  # [signal, type]
+
+    def number(self) -> int:
+        """A number that no row of this partition has had."""
+        self.next_number += 1
+        return self.next_number - 1
 
     @property
     def day(self) -> int:

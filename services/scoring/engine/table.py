@@ -21,6 +21,7 @@ class HashTable:
         self.count = 0
         self.keys: HashArray = np.zeros(capacity, dtype=np.uint64)  # [slot], 0 is empty
         self.numbers: IntArray = np.zeros(capacity, dtype=np.int64)  # [slot]
+        self.hashes: HashArray = np.zeros(16, dtype=np.uint64)  # [number]
 
     def find(self, hashes: HashArray) -> IntArray:
         """The number of each hash, −1 where it is unknown."""
@@ -60,8 +61,12 @@ class HashTable:
     def _insert(self, distinct: HashArray) -> None:
         """Insert hashes that are not in the table and differ from each other, in order."""
         self._make_room(len(distinct))
-        self._place(distinct, np.arange(self.count, self.count + len(distinct)))
-        self.count += len(distinct)
+        start, end = self.count, self.count + len(distinct)
+        self._place(distinct, np.arange(start, end))
+        if end > len(self.hashes):
+            self.hashes = np.resize(self.hashes, max(end, 2 * len(self.hashes)))
+        self.hashes[start:end] = distinct
+        self.count = end
 
     def _make_room(self, more: int) -> None:
         capacity = len(self.keys)
@@ -86,6 +91,4 @@ class HashTable:
 
     def _home(self, keys: HashArray) -> IntArray:
         mixed = (keys ^ (keys >> _SHIFT)) * _MIX
-        return ((mixed >> np.uint64(20)) & np.uint64(len(self.keys) - 1)).astype(
-            np.int64
-        )
+        return ((mixed >> np.uint64(20)) & np.uint64(len(self.keys) - 1)).astype(np.int64)

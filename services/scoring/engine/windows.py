@@ -59,3 +59,12 @@ def turn_day(state: State) -> None:
             kept.low &= ~low
             kept.high &= ~high
             recount(state, kept)
+
+
+def turned_bits(from_day: int, to_day: int) -> Bits:
+    """The (low, high) words of the days that are still the same after days have turned."""
+    cleared = 0
+    for day in range(max(from_day, to_day - RING_DAYS) + 1, to_day + 1):
+        cleared |= 1 << (day % RING_DAYS)
+    kept = _ALL & ~cleared
+    return np.uint64(kept & _LOW), np.uint64(kept >> _WORD)

@@ -19,7 +19,6 @@ CREATE TABLE scoring.partition (
     claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     hash_seed bigint NOT NULL DEFAULT floor(random() * 9e18)::bigint,
     clock jsonb NOT NULL DEFAULT '{}',
-    relayed bigint NOT NULL DEFAULT 0,
     relayed_log_id text NOT NULL DEFAULT '',
     duplicates bigint NOT NULL DEFAULT 0,
     too_old bigint NOT NULL DEFAULT 0
@@ -28,8 +27,7 @@ CREATE TABLE scoring.partition (
 CREATE TABLE scoring.configuration (
     partition int NOT NULL,
     place text NOT NULL CHECK (place IN ('active', 'next')),
-    revision text NOT NULL,
-    document jsonb NOT NULL,
+    record bytea NOT NULL,
     PRIMARY KEY (partition, place)
 );
 

@@ -1,0 +1,53 @@
+"""Wires the scoring service and runs it: `python -m services.scoring`."""
+
+import asyncio
+import os
+import socket
+import sys
+
+from services.scoring.api import create_app
+from services.scoring.pipeline import Scoring
+from services.scoring.settings import ScoringSettings
+from shared import database, kafka, runtime
+from shared.events import USAGE_ACCEPTED
+from shared.loop import Loop
+
+
+async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.Running) -> None:
+    """Score until the process is to stop."""
+    url = settings.database_url.get_secret_value()
+    engine = database.create(url, application="myaku-scoring")
+    await database.check(engine, url)
+    producer = kafka.producer(settings)
+    await kafka.start(producer, settings)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    room = Scoring(engine, producer, owner=owner, clock=settings.clock)
+    loop = Loop(settings, USAGE_ACCEPTED, room, running)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(loop.run(f"{settings.group}-scoring"))
+            tasks.create_task(runtime.serve_http(create_app(engine), api, running))
+    finally:
+        await producer.stop()
+        await engine.dispose()
+
+
+def main() -> int:
+    """Run the service; the exit status."""
+    try:
+        settings = ScoringSettings.read()
+        api = runtime.listen(settings.scoring_port)
+        operations = runtime.listen(settings.scoring_operations_port)
+    except runtime.UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return runtime.run(
+        lambda running: serve(settings, api, running),
+        log_format=settings.log_format,
+        operations=operations,
+        parent_fd=settings.parent_fd,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

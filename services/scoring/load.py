@@ -1,0 +1,257 @@
+"""Loading a partition: its rows, read in one moment, as the engine's state."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.scoring.engine.decode import decode_body
+from services.scoring.engine.dedupe import DAYS_IN_USE, OWN, RECEIPT, bucket
+from services.scoring.engine.evaluate import evaluate
+from services.scoring.engine.facts import LATEST, refresh_profile
+from services.scoring.engine.fold import account_hashes, create_account
+from services.scoring.engine.plan import compile_plan
+from services.scoring.engine.replan import new_signal
+from services.scoring.engine.state import (
+    NO_SCORE,
+    RING_DAYS,
+    SCORES_RING_DAYS,
+    Clock,
+    DaySets,
+    DaySums,
+    Fact,
+    Held,
+    LastDays,
+    Latest,
+    State,
+)
+from services.scoring.engine.table import HashTable
+from services.scoring.engine.windows import recount, turned_bits
+from services.scoring.store import unpack
+from shared.events import CONFIG, Config, decode_health
+from shared.offsets import Claim, confirm
+
+
+class _Clock(msgspec.Struct):
+    """What `scoring.partition.clock` holds; empty before the first commit."""
+
+    clock: Clock = msgspec.field(default_factory=Clock)
+    next_number: int = 0
+
+
+@dataclass
+class Loaded:
+    """A partition's state, and what of its outbox the log may not have yet."""
+
+    state: State
+    outbox: list[tuple[int, list[tuple[bytes, bytes]]]]  # (number, records), ascending
+    relayed_log_id: str
+
+
+async def load(connection: AsyncConnection, held: Claim) -> Loaded:
+    """Read a partition inside one snapshot. Raises Fenced when the claim no longer stands."""
+    await confirm(connection, held)
+    reader = _Reader(connection, held.partition)
+    row = (await reader.rows("partition", "hash_seed, clock::text, relayed_log_id"))[0]
+    saved = msgspec.json.decode(row.clock, type=_Clock)
+    state = State(held.partition, row.hash_seed, clock=saved.clock, next_number=saved.next_number)
+    await _load_plan(reader, state)
+    if state.plan is not None:
+        await _load_accounts(reader, state)
+        await _load_signals(reader, state)
+        await _load_health(reader, state)
+        await _load_history(reader, state)
+        await load_seen(connection, state, _buckets_in_use(state))
+        await _load_receipts(reader, state)
+    for day, number, key, value in await reader.rows("held", "day, number, key, value", "number"):
+        state.held.setdefault(day, []).append(Held(day, number, key, value))
+    _finish(state)
+    outbox = await reader.rows("outbox", "number, records", "number")
+    return Loaded(
+        state, [(number, unpack(packed)) for number, packed in outbox], row.relayed_log_id
+    )
+
+
+class _Reader:
+    def __init__(self, connection: AsyncConnection, partition: int) -> None:
+        self.connection = connection
+        self.partition = partition
+
+    async def rows(self, table: str, columns: str, order: str = "1") -> Sequence[Any]:
+        """All rows of a table that belong to the partition."""
+        sql = f"SELECT {columns} FROM scoring.{table} WHERE partition = $1 ORDER BY {order}"
+        return (await self.connection.exec_driver_sql(sql, (self.partition,))).all()
+
+
+async def _load_plan(reader: _Reader, state: State) -> None:
+    configs = dict(await reader.rows("configuration", "place, record"))
+    state.active_config, state.next_config = configs.get("active"), configs.get("next")
+    if state.active_config is None:
+        return
+    config = decode_body(CONFIG.encode(), state.active_config)
+    assert isinstance(config, Config)
+    plan = state.plan = compile_plan(config.document)
+    known = {row.definition: row for row in await reader.rows("signal", "*")}
+    for signal in plan.signals:
+        row = known[signal.definition]
+        state.signals.append(new_signal(signal, row.signal_no, row.since_day, 0))
+    state.matches = np.zeros((len(plan.signals), 0), bool)
+    state.profile_numbers = np.full((len(plan.profile_numbers), 16), np.nan)
+    state.evaluated = np.zeros((16, len(plan.columns)), np.int64)
+    state.time_parts = state.evaluated.copy()
+    for number, kept in enumerate(state.signals):
+        if isinstance(kept, DaySets):
+            windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
+            kept.counts = {at: np.zeros(16, np.int64) for at in windows}
+
+
+async def _load_accounts(reader: _Reader, state: State) -> None:
+    rows = await reader.rows("account", "account_no, account_id, created_day, late")
+    state.accounts.table.add(account_hashes(state, [row.account_id for row in rows]))
+    for row in rows:
+        create_account(state, row.account_id, row.created_day)
+        state.accounts.late[row.account_no] = row.late
+    columns = "account_no, name, time_ms, event_id, value::text"
+    for account, name, time_ms, event_id, value in await reader.rows("fact", columns):
+        fact = Fact(time_ms, event_id, msgspec.json.decode(value))
+        state.accounts.facts[account][name] = fact
+
+
+async def _load_signals(reader: _Reader, state: State) -> None:
+    by_number: dict[str, dict[int, list[Any]]] = {}
+    for table, columns in (
+        ("day_sum", "signal_no, day, account_no, value"),
+        ("day_set", "signal_no, account_no, thing, at_day, low, high"),
+        ("last_day", "signal_no, account_no, day"),
+    ):
+        grouped = by_number[table] = defaultdict(list)
+        for row in await reader.rows(table, columns):
+            grouped[row.signal_no].append(row[1:])
+    for kept in state.signals:
+        if isinstance(kept, DaySums):
+            _fill_sums(state, kept, by_number["day_sum"][kept.signal_no])
+        elif isinstance(kept, DaySets):
+            _fill_sets(state, kept, by_number["day_set"][kept.signal_no])
+        elif isinstance(kept, LastDays):
+            for account, day in by_number["last_day"][kept.signal_no]:
+                kept.days[account] = day
+        else:
+            _fill_latest(state, kept)
+
+
+def _fill_sums(state: State, kept: DaySums, rows: Sequence[Any]) -> None:
+    for day, account, value in rows:
+        if day > state.day - RING_DAYS:
+            kept.values[day % RING_DAYS, account] = value
+
+
+def _fill_sets(state: State, kept: DaySets, rows: Sequence[Any]) -> None:
+    alive = [row for row in rows if row[2] > state.day - RING_DAYS]
+    if not alive:
+        return
+    owners, things, days, low, high = (np.array(column) for column in zip(*alive, strict=True))
+    kept.things.add(things.astype(np.int64).view(np.uint64))
+    kept.owners = owners
+    kept.low, kept.high = low.view(np.uint64), high.view(np.uint64)
+    for at_day in np.unique(days).tolist():
+        keep_low, keep_high = turned_bits(at_day, state.day)
+        written = days == at_day
+        kept.low[written] &= keep_low
+        kept.high[written] &= keep_high
+
+
+def _fill_latest(state: State, kept: Latest) -> None:
+    assert state.plan is not None
+    name = LATEST + str(kept.signal_no)
+    for account, facts in enumerate(state.accounts.facts):
+        if fact := facts.get(name):
+            kept.values[account] = fact.value
+            kept.days[account] = state.plan.calendar.day_of(fact.time_ms)
+
+
+async def _load_health(reader: _Reader, state: State) -> None:
+    assert state.plan is not None
+    accounts = state.accounts
+    columns = {column.name: at for at, column in enumerate(state.plan.columns)}
+    for account, record, time_parts in await reader.rows(
+        "health", "account_no, record::text, time_parts::text"
+    ):
+        health = accounts.published[account] = decode_health(record)
+        score = health.score
+        accounts.published_tenths[account] = NO_SCORE if score is None else round(score * 10)
+        accounts.published_coverage[account] = round(health.coverage * 100)
+        for name, part in msgspec.json.decode(time_parts).items():
+            state.time_parts[account, columns[name]] = part
+
+
+async def _load_history(reader: _Reader, state: State) -> None:
+    """The newest row of each account, and the scores of the last closes."""
+    assert state.plan is not None
+    accounts = state.accounts
+    cards = {card.id: number for number, card in enumerate(state.plan.scorecards)}
+    oldest = state.day - SCORES_RING_DAYS
+    for account, day, tenths, coverage, card, revision in await _history_rows(reader, oldest):
+        score = NO_SCORE if tenths is None else tenths
+        number = state.revisions.setdefault(revision, len(state.revisions))
+        accounts.history[account] = score, coverage, cards.get(card, -1), number
+        days = np.arange(max(day, oldest), state.day)
+        accounts.closed_tenths[account, days % SCORES_RING_DAYS] = score
+
+
+async def _history_rows(reader: _Reader, oldest: int) -> Sequence[Any]:
+    columns = "account_no, day, score_tenths, coverage_hundredths, scorecard, revision"
+    sql = (
+        f"SELECT {columns} FROM scoring.history WHERE partition = $1 AND day > $2"
+        f" UNION ALL SELECT l.* FROM scoring.account a CROSS JOIN LATERAL"
+        f" (SELECT {columns} FROM scoring.history h WHERE h.partition = $1"
+        " AND h.account_no = a.account_no AND h.day <= $2 ORDER BY day DESC LIMIT 1) l"
+        " WHERE a.partition = $1 ORDER BY account_no, day"
+    )
+    result = await reader.connection.exec_driver_sql(sql, (reader.partition, oldest))
+    return result.all()
+
+
+def _buckets_in_use(state: State) -> list[int]:
+    return [bucket(state.day - back, OWN) for back in range(-1, DAYS_IN_USE + 1)]
+
+
+async def load_seen(connection: AsyncConnection, state: State, buckets: list[int]) -> None:
+    """Bring buckets of deduplication hashes into memory; what has no rows is empty."""
+    if not buckets:
+        return
+    sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket = ANY($2::int[])"
+    rows = await connection.exec_driver_sql(sql, (state.partition, buckets))
+    for number in buckets:
+        state.seen[number] = HashTable()
+    for number, hashes in rows:
+        state.seen[number].add(np.frombuffer(hashes, dtype="<u8"))
+
+
+async def _load_receipts(reader: _Reader, state: State) -> None:
+    sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket % 2 = $2"
+    rows = await reader.connection.exec_driver_sql(sql, (reader.partition, RECEIPT))
+    for number, hashes in rows:
+        table = state.seen.setdefault(number, HashTable())
+        table.add(np.frombuffer(hashes, dtype="<u8"))
+
+
+def _finish(state: State) -> None:
+    """What is derived: profiles, window counts, evaluations.
+
+    Every account counts as touched: one that was not has the evaluation that it had, so that
+    nothing more is published for it.
+    """
+    if state.plan is None:
+        return
+    count = state.accounts.count
+    for account in range(count):
+        refresh_profile(state, account)
+    for kept in state.signals:
+        if isinstance(kept, DaySets):
+            recount(state, kept)
+    state.evaluated[:count] = evaluate(state, np.arange(count)).contributions
+    state.accounts.touched[:count] = True

@@ -1,0 +1,146 @@
+"""One batch of one partition: read it, let the engine decide, save it, pass it on."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.scoring import relay
+from services.scoring.engine import Effects, RawRecord, State, advance
+from services.scoring.engine.calendar import iso_time
+from services.scoring.engine.decode import Columns, columns, decode
+from services.scoring.engine.dedupe import evict, wanted
+from services.scoring.load import Loaded, load, load_seen
+from services.scoring.store import mark_relayed, save
+from shared import metrics
+from shared.database import snapshot, transaction
+from shared.events import TICK, Marker
+from shared.kafka import partition_of
+from shared.offsets import Claim, claim
+from shared.runtime import UserError, log
+
+COMMIT_EVENTS_MAX = 50_000
+COMMIT_TICKS_MAX = 250
+"""A commit holds what arrived while the one before was running, up to these."""
+
+
+@dataclass
+class Partition:
+    """What this worker holds of a partition it owns."""
+
+    claim: Claim
+    state: State
+    partitions: int
+    relayed: int | None = None  # outbox rows up to this number are in the log
+
+
+class Scoring:
+    """The scoring room of the consumer loop."""
+
+    def __init__(
+        self, database: AsyncEngine, producer: AIOKafkaProducer, *, owner: str, clock: str
+    ) -> None:
+        self.database = database
+        self.producer = producer
+        self.owner = owner
+        self.clock = clock
+        self.partitions: dict[int, Partition] = {}
+        self.thread = ThreadPoolExecutor(1, "engine")
+
+    async def load(self, partition: int, marker: Marker | None) -> int:
+        """Claim a partition, load it, and send what a commit left unsent; the next offset."""
+        if marker is None:
+            raise UserError("usage.accepted has no log marker: make the topics with `myaku up`.")
+        async with transaction(self.database) as connection:
+            held = await claim(connection, "scoring", partition, marker.id, self.owner)
+        async with snapshot(self.database) as connection:
+            loaded = await load(connection, held)
+        if loaded.state.clock.live and self.clock == "events":
+            raise UserError("This deployment is live and never returns to history: --clock wall.")
+        await self._send_again(loaded, marker.id, partition)
+        relayed = loaded.outbox[-1][0] if loaded.outbox else None
+        self.partitions[partition] = Partition(held, loaded.state, marker.partitions, relayed)
+        return held.next
+
+    async def _send_again(self, loaded: Loaded, log_id: str, partition: int) -> None:
+        """What the log lacks: the outbox that was left, and on a new log every newest record."""
+        for _, records in loaded.outbox:
+            await relay.send(self.producer, partition, records)
+        if loaded.relayed_log_id != log_id:
+            await relay.send(self.producer, partition, relay.newest(loaded.state))
+            async with transaction(self.database) as connection:
+                await relay.save_log_id(connection, partition, log_id)
+
+    async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+        """Handle records, in one transaction or, when they are many, in several."""
+        for group in groups(records):
+            await self._commit(self.partitions[partition], group)
+
+    async def _commit(self, held: Partition, records: Sequence[ConsumerRecord]) -> None:
+        raw = [(record.offset, record.key, record.value) for record in records]
+        await self._gather(held.state, raw)
+
+        effects = await asyncio.get_running_loop().run_in_executor(
+            self.thread, self._decide, held, raw
+        )
+
+        with metrics.COMMIT_SECONDS.time():
+            async with transaction(self.database) as connection:
+                offset = records[-1].offset + 1
+                held.claim = await save(connection, held.claim, offset, held.state, effects)
+                if held.relayed is not None:
+                    await mark_relayed(connection, held.claim, held.relayed)
+        held.relayed = None
+        if effects.outbox:
+            await relay.send(self.producer, held.claim.partition, effects.outbox)
+            held.relayed = effects.number
+        evict(held.state)
+        _count(held, effects)
+
+    async def _gather(self, state: State, raw: Sequence[RawRecord]) -> None:
+        """Bring into memory the days of deduplication that the records need."""
+        if buckets := wanted(state, _events(raw)):
+            async with snapshot(self.database) as connection:
+                await load_seen(connection, state, buckets)
+
+    def _decide(self, held: Partition, raw: Sequence[RawRecord]) -> Effects:
+        return advance(held.state, raw, lambda account: partition_of(account, held.partitions))
+
+    def drop(self, partition: int) -> None:
+        """Forget the partition's state."""
+        self.partitions.pop(partition, None)
+
+
+def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
+    """Records in groups of one commit each: a tick may close a day, and weighs accordingly."""
+    start = ticks = 0
+    for at, record in enumerate(records):
+        ticks += record.key == TICK.encode()
+        if at - start >= COMMIT_EVENTS_MAX or ticks >= COMMIT_TICKS_MAX:
+            yield records[start : at + 1]
+            start, ticks = at + 1, 0
+    if start < len(records):
+        yield records[start:]
+
+
+def _events(raw: Sequence[RawRecord]) -> Columns:
+    decoded, _ = decode(raw)
+    return columns(decoded)
+
+
+def _count(held: Partition, effects: Effects) -> None:
+    metrics.COMMITS.inc()
+    metrics.RECORDS.labels(kind="event").inc(effects.events)
+    metrics.DUPLICATES.inc(effects.duplicates)
+    metrics.TOO_OLD.inc(effects.too_old)
+    metrics.PUBLISHED.inc(effects.published)
+    metrics.QUARANTINED.inc(len(effects.quarantined))
+    partition = str(held.claim.partition)
+    for bad in effects.quarantined:
+        log.error("record put aside", partition=partition, offset=bad.offset, reason=bad.reason)
+    if held.state.clock.now_ms is not None:
+        metrics.CLOCK.labels(partition=partition).set(held.state.clock.now_ms / 1000)
+        log.debug("committed", partition=partition, clock=iso_time(held.state.clock.now_ms))

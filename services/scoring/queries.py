@@ -1,0 +1,162 @@
+"""What the API reads: current health, its history, and where the partitions stand."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.scoring.engine.calendar import iso_day, iso_time
+
+FILTERS = ("csm", "size", "stage", "plan")
+SORTS = {
+    "score": "coalesce(score, 1e9)",
+    "-score": "-coalesce(score, -1e9)",
+    "change_7d": "coalesce((record->>'change_7d')::float8, 1e9)",
+    "change_28d": "coalesce((record->>'change_28d')::float8, 1e9)",
+    "account_id": "0::float8",
+}
+"""The worst first, what is unknown last; accounts of equal value by their id."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a list goes on: after the account of this sort value and id."""
+
+    value: float
+    account_id: str
+
+
+async def select_accounts(
+    connection: AsyncConnection,
+    filters: Mapping[str, str],
+    sort: str,
+    after: Page | None,
+    limit: int,
+) -> Sequence[tuple[float, str, str]]:
+    """(sort value, account id, health record as JSON text) of open accounts, in order."""
+    conditions = ["coalesce(record->'profile'->>'closed', 'false') <> 'true'"]
+    values: dict[str, Any] = {"limit": limit}
+    for name, wanted in filters.items():
+        conditions.append(_condition(name))
+        values[name] = _pattern(wanted) if name == "q" else wanted
+    if after is not None:
+        conditions.append(f'({SORTS[sort]}, account_id COLLATE "C") > (:after_value, :after_id)')
+        values |= {"after_value": after.value, "after_id": after.account_id}
+    rows = await connection.execute(
+        text(
+            f"SELECT {SORTS[sort]}, account_id, record::text FROM scoring.health"
+            f" WHERE {' AND '.join(conditions)}"
+            ' ORDER BY 1, account_id COLLATE "C" LIMIT :limit'
+        ),
+        values,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _condition(name: str) -> str:
+    if name == "band":
+        return "band = :band"
+    if name == "q":
+        return "(account_id ILIKE :q OR record->'profile'->>'name' ILIKE :q)"
+    return f"record->'profile'->>'{name}' = :{name}"
+
+
+def _pattern(wanted: str) -> str:
+    escaped = re.sub(r"([\\%_])", r"\\\1", wanted)
+    return f"%{escaped}%"
+
+
+async def select_account(connection: AsyncConnection, account_id: str) -> str | None:
+    """An account's newest health record, as JSON text."""
+    return (
+        await connection.execute(
+            text("SELECT record::text FROM scoring.health WHERE account_id = :account_id"),
+            {"account_id": account_id},
+        )
+    ).scalar_one_or_none()
+
+
+@dataclass(frozen=True)
+class DayHealth:
+    """An account's health as known at a day's end."""
+
+    day: str
+    score: float | None
+    band: str | None
+    coverage: float
+    stale: bool
+    scorecard: str
+    revision: str
+
+
+async def select_history(
+    connection: AsyncConnection, account_id: str, first_day: int, last_day: int
+) -> list[DayHealth]:
+    """One row per closed day of the account's life, ascending, both ends included.
+
+    The table has a row where the health differs from the day before; here each day has one.
+    """
+    rows = (
+        await connection.execute(
+            text(
+                "SELECT h.day, h.score_tenths, h.band, h.coverage_hundredths, h.scorecard,"
+                " h.revision, ((p.clock->'clock'->>'running_day')::int - 1) AS last_closed"
+                " FROM scoring.health a"
+                " JOIN scoring.partition p ON p.partition = a.partition"
+                " JOIN scoring.history h"
+                " ON h.partition = a.partition AND h.account_no = a.account_no"
+                " WHERE a.account_id = :account_id AND h.day <= :last_day AND h.day >= coalesce("
+                " (SELECT max(day) FROM scoring.history b WHERE b.partition = a.partition"
+                " AND b.account_no = a.account_no AND b.day <= :first_day), 0)"
+                " ORDER BY h.day"
+            ),
+            {"account_id": account_id, "first_day": first_day, "last_day": last_day},
+        )
+    ).all()
+    days: list[DayHealth] = []
+    for at, row in enumerate(rows):
+        end = rows[at + 1].day - 1 if at + 1 < len(rows) else min(last_day, row.last_closed)
+        days.extend(_day(row, day) for day in range(max(row.day, first_day), end + 1))
+    return days
+
+
+def _day(row: Any, day: int) -> DayHealth:
+    return DayHealth(
+        day=iso_day(day),
+        score=None if row.score_tenths is None else row.score_tenths / 10,
+        band=row.band,
+        coverage=row.coverage_hundredths / 100,
+        stale=False,
+        scorecard=row.scorecard,
+        revision=row.revision,
+    )
+
+
+async def select_partitions(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """Where each partition stands, ascending."""
+    rows = await connection.execute(
+        text(
+            "SELECT p.partition, p.clock->'clock' ->> 'live' AS live, p.duplicates, p.too_old,"
+            " (p.clock->'clock'->>'now_ms')::bigint AS now_ms, p.next, p.log_id,"
+            " (SELECT count(*) FROM scoring.account a WHERE a.partition = p.partition) AS accounts,"
+            " (SELECT count(*) FROM scoring.quarantine q WHERE q.partition = p.partition)"
+            " AS quarantined FROM scoring.partition p ORDER BY p.partition"
+        )
+    )
+    return [
+        {
+            "partition": row.partition,
+            "mode": None if row.now_ms is None else "live" if row.live == "true" else "history",
+            "clock": None if row.now_ms is None else iso_time(row.now_ms),
+            "next": row.next,
+            "log_id": row.log_id,
+            "accounts": row.accounts,
+            "duplicates": row.duplicates,
+            "too_old": row.too_old,
+            "quarantined": row.quarantined,
+        }
+        for row in rows
+    ]
