@@ -16,6 +16,7 @@ from types import FrameType
 
 PR_SET_PDEATHSIG = 1
 KILL_AFTER_SECONDS = 10
+TAIL_BYTES = 1000
 PYTHON = (sys.executable, "-I", "-S")
 
 
@@ -67,8 +68,15 @@ class Kept:
 
     def last_words(self) -> str:
         """The last line that it printed."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else "it said nothing"
+        return last_line(self.log) or "it said nothing"
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log, or as much of it as fits into a message."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
 
 
 def main() -> int:

@@ -1,0 +1,109 @@
+"""The commands of this room: `myaku up` and `myaku status`."""
+
+import asyncio
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+
+from services.standalone import status as status_report
+from services.standalone import up as standalone
+from services.standalone.data_dir import DEFAULT, DataDir
+from shared.configuration.files import SHIPPED
+
+DataDirOption = Annotated[
+    Path, typer.Option("--data-dir", help="Where the database, logs and up.json are.")
+]
+
+
+class Clock(StrEnum):
+    """What moves time."""
+
+    WALL = "wall"
+    EVENTS = "events"
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the room's commands."""
+
+    @app.command()
+    def up(
+        data_dir: DataDirOption = DEFAULT,
+        config: Annotated[
+            Path, typer.Option(envvar="MYAKU_CONFIG_DIR", help="The configuration directory.")
+        ] = SHIPPED,
+        clock: Annotated[
+            Clock, typer.Option(help="events: time is what replayed files say.")
+        ] = Clock.WALL,
+        kafka: Annotated[
+            str | None, typer.Option(help="Your Kafka (host:port) instead of the embedded broker.")
+        ] = None,
+        database: Annotated[
+            str | None, typer.Option(help="Your PostgreSQL (URL) instead of the embedded one.")
+        ] = None,
+        partitions: Annotated[int, typer.Option(min=1, max=1000, help="Of a new log.")] = 4,
+        deliver_history: Annotated[
+            bool, typer.Option("--deliver-history", help="Also send what a history's alerts say.")
+        ] = False,
+        ports_from: Annotated[
+            int | None,
+            typer.Option(min=0, max=65000, help="First of the ports to use; 0: any free ones."),
+        ] = None,
+    ) -> None:
+        """Run everything: broker, database and services, until Ctrl-C."""
+        options = standalone.Options(
+            data_dir=data_dir,
+            config=config,
+            clock=clock.value,
+            kafka=kafka,
+            database=database,
+            partitions=partitions,
+            deliver_history=deliver_history,
+            ports_from=ports_from,
+        )
+        asyncio.run(run_until_told(options, Console(stderr=True)))
+
+    @app.command()
+    def status(
+        data_dir: DataDirOption = DEFAULT,
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    ) -> None:
+        """How each service is: ready or why not, how far behind, and its clock."""
+        rows = asyncio.run(status_report.report(DataDir(data_dir)))
+        if as_json:
+            typer.echo(status_report.as_json(rows))
+        else:
+            status_report.show(rows, Console())
+
+
+async def run_until_told(options: standalone.Options, console: Console) -> None:
+    """Run everything until a signal comes; each further one ends the wait of that moment."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        async with standalone.running(options, console) as installation:
+            console.print(Panel(where(installation), title="Myaku is ready", expand=False))
+            await installation.watch()
+    except asyncio.CancelledError:
+        return
+
+
+def where(installation: standalone.Installation) -> str:
+    """Where everything is."""
+    up_file = installation.up_file
+    lines = {
+        "Kafka": up_file.kafka,
+        "Database": up_file.database_url,
+        "Scoring": f"{up_file.scoring}/v1/accounts",
+        "Alerts": f"{up_file.alerts}/v1/alerts",
+        "Logs": installation.data_dir.logs,
+        "Clock": up_file.clock,
+    }
+    return "\n".join(f"{name:<9} {place}" for name, place in lines.items())

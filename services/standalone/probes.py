@@ -1,0 +1,40 @@
+"""What the services say about themselves on their operations ports."""
+
+from dataclasses import dataclass
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+TIMEOUT_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """One service: what it waits for (nothing: it is ready), its lag and its oldest clock."""
+
+    waiting: dict[str, str]
+    lag_records: int | None = None
+    clock_seconds: float | None = None
+
+
+async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True) -> Report:
+    """Ask the operations port at `address` (http://…)."""
+    try:
+        answer = await client.get(f"{address}/readyz", timeout=TIMEOUT_SECONDS)
+        waiting = answer.json()["waiting"]
+        if not metrics:
+            return Report(waiting)
+        page = await client.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS)
+    except (httpx2.HTTPError, ValueError, KeyError) as error:
+        return Report({"answer": str(error) or type(error).__name__})
+    values = _values(page.text)
+    lags = values.get("myaku_lag_records", [])
+    clocks = values.get("myaku_clock_seconds", [])
+    return Report(waiting, int(sum(lags)) if lags else None, min(clocks) if clocks else None)
+
+
+def _values(page: str) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    for family in text_string_to_metric_families(page):
+        values[family.name] = [sample.value for sample in family.samples]
+    return values

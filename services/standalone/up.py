@@ -1,0 +1,219 @@
+"""`myaku up`: the broker, the database and all services, in order; and back again."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx2
+from rich.console import Console
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from services.standalone import broker, ports, postgres, probes, supervisor
+from services.standalone.data_dir import DEFAULT, DataDir, UpFile
+from services.standalone.drain import DRAIN_SECONDS, drain
+from services.standalone.keeper import Kept, Leash
+from shared import database, kafka
+from shared.configuration.files import SHIPPED, read_document
+from shared.runtime import LOOPBACK, UserError
+from shared.settings import Settings
+
+SERVICES = ("ingest", "scoring", "alerts")
+READY_SECONDS = 120
+POLL_SECONDS = 0.1
+EARLIER_RUN_SECONDS = 30
+"""How long what an earlier run left behind may take to end: a service's grace, and a little."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    data_dir: Path = DEFAULT
+    config: Path = SHIPPED
+    clock: Literal["wall", "events"] = "wall"
+    kafka: str | None = None
+    database: str | None = None
+    partitions: int = 4
+    deliver_history: bool = False
+    ports_from: int | None = None
+
+
+class Installation:
+    """All that `myaku up` runs, while it runs."""
+
+    def __init__(self, data_dir: DataDir, console: Console) -> None:
+        self.data_dir = data_dir
+        self.console = console
+        self.leash = Leash()
+        self.embedded: dict[str, Kept] = {}
+        self.services: list[supervisor.Service] = []
+        self.up_file: UpFile
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything runs."""
+        embedded = all(process.exit_status is None for process in self.embedded.values())
+        return embedded and all(service.pid for service in self.services)
+
+    async def watch(self) -> None:
+        """Start again what ends, for ever. Raises UserError when the broker or database ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            for name, process in self.embedded.items():
+                if process.exit_status is not None:
+                    raise UserError(
+                        f"The embedded {name} ended: {process.last_words()}; see {process.log}."
+                    )
+            started = [each.revive(loop.time(), self.console.print) for each in self.services]
+            if any(started):
+                self.write_up_file()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def write_up_file(self) -> None:
+        """Write up.json as things stand."""
+        self.up_file.pids = {each.name: each.pid for each in self.services if each.pid}
+        self.data_dir.write(self.up_file)
+
+
+@asynccontextmanager
+async def running(options: Options, console: Console) -> AsyncIterator[Installation]:
+    """Run everything, ready to be used; at the end, drain and stop it. Raises UserError."""
+    document = read_document(options.config)
+    data_dir = DataDir(options.data_dir)
+    async with AsyncExitStack() as stack:
+        stack.callback(os.close, data_dir.take())
+        chosen = await _choose_ports(options, data_dir)
+        stack.callback(data_dir.remove_up_file)
+        installation = Installation(data_dir, console)
+        stack.callback(installation.leash.let_go)
+        with console.status("Starting the database and the broker …"):
+            database_url = await _start_database(stack, installation, options)
+            address = await _start_broker(stack, installation, options)
+            settings = _settings(options, data_dir, address, database_url, chosen)
+            await database.migrate(database_url)
+            await kafka.create_log(
+                settings,
+                partitions=options.partitions,
+                log_id=secrets.token_hex(8),
+                source_partitions=options.partitions,
+            )
+            await kafka.publish_configuration(settings, document)
+        installation.up_file = _up_file(options, settings, chosen)
+        with console.status("Starting the services …"):
+            await _start_services(stack, installation)
+        installation.write_up_file()
+        try:
+            yield installation
+        finally:
+            if installation.is_whole:
+                await _drain(installation, settings)
+
+
+async def _choose_ports(options: Options, data_dir: DataDir) -> ports.Ports:
+    """The ports; services that an earlier run left behind get time to end."""
+    left_behind = data_dir.read() is not None
+    for _ in range(int(EARLIER_RUN_SECONDS / POLL_SECONDS) if left_behind else 0):
+        try:
+            return ports.choose(options.ports_from)
+        except UserError:
+            await asyncio.sleep(POLL_SECONDS)
+    return ports.choose(options.ports_from)
+
+
+async def _start_database(
+    stack: AsyncExitStack, installation: Installation, options: Options
+) -> str:
+    if options.database:
+        try:
+            make_url(options.database)
+        except ArgumentError:
+            raise UserError(
+                "--database does not name a database: it is a URL like"
+                " postgresql://user:password@host:5432/name."
+            ) from None
+        return options.database
+    data_dir = installation.data_dir
+    server = await stack.enter_async_context(
+        postgres.running(installation.leash, data_dir.postgres, data_dir.log("postgres"))
+    )
+    installation.embedded["database"] = server.process
+    return server.url
+
+
+async def _start_broker(stack: AsyncExitStack, installation: Installation, options: Options) -> str:
+    if options.kafka:
+        return options.kafka
+    server = await stack.enter_async_context(
+        broker.running(installation.leash, installation.data_dir.log("broker"))
+    )
+    installation.embedded["broker"] = server.process
+    return server.address
+
+
+def _settings(
+    options: Options, data_dir: DataDir, address: str, database_url: str, chosen: ports.Ports
+) -> Settings:
+    """What the services will read: the environment is how we tell them."""
+    if not {"MYAKU_SECRET_KEY", "MYAKU_SECRET_KEY_FILE"} & os.environ.keys():
+        os.environ["MYAKU_SECRET_KEY_FILE"] = str(data_dir.secret_key_file())
+    os.environ |= chosen.environment() | {
+        "MYAKU_KAFKA": address,
+        "MYAKU_DATABASE_URL": database_url,
+        "MYAKU_CLOCK": options.clock,
+        "MYAKU_DELIVER_HISTORY": str(options.deliver_history).lower(),
+    }
+    return Settings.read()
+
+
+def _up_file(options: Options, settings: Settings, chosen: ports.Ports) -> UpFile:
+    return UpFile(
+        kafka=settings.kafka,
+        database_url=settings.database_url.get_secret_value(),
+        scoring=f"http://{LOOPBACK}:{chosen.api['scoring']}",
+        alerts=f"http://{LOOPBACK}:{chosen.api['alerts']}",
+        operations={name: f"http://{LOOPBACK}:{port}" for name, port in chosen.operations.items()},
+        config=str(options.config.absolute()),
+        clock=options.clock,
+        secret_key=settings.secret_key.get_secret_value(),
+        pids={},
+    )
+
+
+async def _start_services(stack: AsyncExitStack, installation: Installation) -> None:
+    """Start them all, and wait until each is ready. They are stopped in the order of SERVICES."""
+    loop = asyncio.get_running_loop()
+    for name in reversed(SERVICES):
+        service = supervisor.service(name, installation.leash, installation.data_dir.log(name))
+        stack.push_async_callback(service.stop)
+        service.start(loop.time())
+        installation.services.append(service)
+    waiting: dict[str, dict[str, str]] = {}
+    async with httpx2.AsyncClient() as client:
+        for _ in range(int(READY_SECONDS / POLL_SECONDS)):
+            for service in installation.services:
+                if service.pid is None:
+                    raise UserError(f"{service.name} does not start: {service.last_words()}")
+                address = installation.up_file.operations[service.name]
+                report = await probes.ask(client, address, metrics=False)
+                waiting[service.name] = report.waiting
+            if not any(waiting.values()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+    late = {name: why for name, why in waiting.items() if why}
+    raise UserError(f"Not ready after {READY_SECONDS} seconds, waiting for {late}.")
+
+
+async def _drain(installation: Installation, settings: Settings) -> None:
+    with installation.console.status("Finishing what was sent; Ctrl-C again stops at once …"):
+        drained = await drain(settings, installation.up_file.alerts)
+    if not drained:
+        installation.console.print(
+            f"Not all that was sent could be scored within {DRAIN_SECONDS} seconds."
+            + (" The rest is lost with the embedded broker." * ("broker" in installation.embedded))
+        )
