@@ -12,10 +12,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 
 PR_SET_PDEATHSIG = 1
-KILL_AFTER_SECONDS = 10
 TAIL_BYTES = 1000
 PYTHON = (sys.executable, "-I", "-S")
 
@@ -43,13 +41,14 @@ class Kept:
         *,
         stop_by: signal.Signals = signal.SIGTERM,
         user: tuple[int, int] | None = None,
+        kill_after_seconds: int = 10,
     ) -> None:
         """Start it; `user` is the (uid, gid) it runs as. What it prints goes to `log`."""
         self.log = log
-        uid, gid = user or (-1, -1)
+        numbers = (stop_by, kill_after_seconds, *(user or (-1, -1)))
         with log.open("ab") as output:
             self._keeper = subprocess.Popen(
-                [*PYTHON, __file__, str(int(stop_by)), str(uid), str(gid), *command],
+                [*PYTHON, __file__, *(str(int(number)) for number in numbers), *command],
                 stdin=leash.read_fd,
                 stdout=output,
                 stderr=output,
@@ -57,12 +56,17 @@ class Kept:
             )
 
     @property
+    def keeper_pid(self) -> int:
+        """The keeper's process; what it keeps is its child."""
+        return self._keeper.pid
+
+    @property
     def exit_status(self) -> int | None:
         """None while it runs."""
         return self._keeper.poll()
 
     def stop(self) -> None:
-        """Stop it and wait until it is gone, which takes KILL_AFTER_SECONDS at the most."""
+        """Stop it, if need be by SIGKILL, and wait until it is gone."""
         self._keeper.terminate()
         self._keeper.wait()
 
@@ -81,7 +85,26 @@ def last_line(log: Path) -> str:
 
 def main() -> int:
     """Run the command line's rest until it ends, or until standard input does."""
-    stop_by, uid, gid = (int(word) for word in sys.argv[1:4])
+    stop_by, kill_after_seconds, uid, gid = (int(word) for word in sys.argv[1:5])
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: told.set())
+    child = _start(sys.argv[5:], stop_by, uid, gid)
+
+    def stop_when_told() -> None:
+        told.wait()
+        child.send_signal(stop_by)
+        try:
+            child.wait(kill_after_seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+    threading.Thread(target=_watch_starter, args=(told,), daemon=True).start()
+    threading.Thread(target=stop_when_told, daemon=True).start()
+    return child.wait()
+
+
+def _start(command: list[str], stop_by: int, uid: int, gid: int) -> "subprocess.Popen[bytes]":
     keeper = os.getpid()
 
     def end_with_keeper() -> None:
@@ -90,39 +113,20 @@ def main() -> int:
             if os.getppid() != keeper:
                 os._exit(1)
 
-    stopping = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, ask)
-    child = subprocess.Popen(
-        sys.argv[4:],
+    return subprocess.Popen(
+        command,
         stdin=subprocess.DEVNULL,
         preexec_fn=end_with_keeper,
         user=uid if uid >= 0 else None,
         group=gid if uid >= 0 else None,
         extra_groups=[] if uid >= 0 else None,
     )
-    threading.Thread(target=_watch_starter, args=(stopping,), daemon=True).start()
-    threading.Thread(target=_stop, args=(child, stop_by, stopping), daemon=True).start()
-    return child.wait()
 
 
-def _watch_starter(stopping: threading.Event) -> None:
+def _watch_starter(told: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 64):
         pass
-    stopping.set()
-
-
-def _stop(child: "subprocess.Popen[bytes]", stop_by: int, stopping: threading.Event) -> None:
-    stopping.wait()
-    child.send_signal(stop_by)
-    try:
-        child.wait(KILL_AFTER_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    told.set()
 
 
 if __name__ == "__main__":

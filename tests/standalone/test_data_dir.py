@@ -1,0 +1,78 @@
+"""One `myaku up` a data directory; what tools read there is theirs alone to read."""
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.standalone import ports
+from services.standalone.data_dir import DataDir, UpFile
+from shared.runtime import UserError
+
+UP_FILE = UpFile(
+    kafka="127.0.0.1:9092",
+    database_url="postgresql://postgres@/postgres",
+    scoring="http://127.0.0.1:8082",
+    alerts="http://127.0.0.1:8083",
+    operations={"scoring": "http://127.0.0.1:9102"},
+    config="config",
+    clock="wall",
+    secret_key="s" * 32,
+    pids={"scoring": 2},
+)
+
+
+def test_only_one_may_use_a_data_directory(tmp_path: Path) -> None:
+    first, second = DataDir(tmp_path), DataDir(tmp_path)
+    assert not second.is_taken()
+    lock = first.take()
+    assert second.is_taken()
+    with pytest.raises(UserError, match="Another `myaku up` uses the data directory"):
+        second.take()
+    os.close(lock)
+    os.close(second.take())
+
+
+def test_up_json_is_for_its_owner_only(tmp_path: Path) -> None:
+    data_dir = DataDir(tmp_path)
+    assert data_dir.read() is None
+    data_dir.write(UP_FILE)
+    assert stat.S_IMODE((tmp_path / "up.json").stat().st_mode) == 0o600
+    assert data_dir.read() == UP_FILE
+    written = json.loads((tmp_path / "up.json").read_text())
+    assert written["kafka"] == "127.0.0.1:9092"
+    assert written["pids"] == {"scoring": 2}
+    assert written["console"] is None
+    data_dir.remove_up_file()
+    assert not (tmp_path / "up.json").exists()
+
+
+def test_the_secret_key_is_made_once_and_kept(tmp_path: Path) -> None:
+    key = DataDir(tmp_path).secret_key_file().read_text()
+    assert len(key) == 64
+    assert DataDir(tmp_path).secret_key_file().read_text() == key
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_a_taken_port_is_named_with_the_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"Port {port} .*--ports-from"):
+            ports.choose(port - 2)
+
+
+def test_ports_keep_their_order() -> None:
+    chosen = ports.choose(23400)
+    assert chosen.api == {"scoring": 23402, "alerts": 23403}
+    assert chosen.operations == {"ingest": 23411, "scoring": 23412, "alerts": 23413}
+    assert chosen.environment()["MYAKU_ALERTS_OPERATIONS_PORT"] == "23413"
+
+
+def test_free_ports_are_all_different() -> None:
+    chosen = ports.choose(0)
+    assert len({*chosen.api.values(), *chosen.operations.values()}) == 5
