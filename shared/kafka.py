@@ -1,21 +1,25 @@
 """Kafka: how its clients are set up, and the identity of a log."""
 
+import asyncio
 import ssl
 from collections.abc import Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from msgspec import MsgspecError
 
+from shared.configuration import revision
 from shared.events import (
+    CONFIG,
     HEALTH_CHANGES,
     LOG,
     USAGE_ACCEPTED,
     USAGE_EVENTS,
     USAGE_REJECTED,
+    Config,
     Marker,
     decode_control,
     encode,
@@ -41,6 +45,21 @@ def client_options(settings: Settings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.kafka_security_username
         options["sasl_plain_password"] = settings.kafka_security_password.get_secret_value()
     return options
+
+
+def group_options(settings: Settings, group: str) -> dict[str, Any]:
+    """What every consumer of a group needs; offsets are committed by nobody but us."""
+    session_ms = settings.kafka_session_timeout_ms
+    return {
+        **client_options(settings),
+        "group_id": group,
+        "enable_auto_commit": False,
+        "session_timeout_ms": session_ms,
+        "heartbeat_interval_ms": session_ms // 10,
+        "rebalance_timeout_ms": 30_000,
+        "request_timeout_ms": session_ms + 15_000,  # joining waits for the other members
+        "max_poll_interval_ms": 300_000,
+    }
 
 
 async def start(client: Any, settings: Settings) -> None:
@@ -138,7 +157,12 @@ async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[s
     try:
         answer = await admin.create_topics(
             [
-                NewTopic(name, count, replication_factor=-1, topic_configs=options)
+                NewTopic(
+                    name,
+                    count,
+                    replication_factor=settings.kafka_replication_factor,
+                    topic_configs=options,
+                )
                 for name, (count, options) in wanted.items()
             ]
         )
@@ -160,10 +184,14 @@ async def read_markers(
     consumer = reader(settings)
     await start(consumer, settings)
     try:
-        markers: dict[TopicPartition, Marker | None] = {}
-        for place in places:
-            markers[place] = await _read_marker(consumer, place, settings)
-        return markers
+        wanted = list(places)
+        consumer.assign(wanted)
+        for place in wanted:
+            consumer.seek(place, 0)
+        async with asyncio.timeout(FIRST_RECORD_SECONDS):
+            return {place: await _read_marker(consumer, place, settings) for place in wanted}
+    except TimeoutError as error:
+        raise UserError(f"The broker at {settings.kafka} gives no records.") from error
     finally:
         await consumer.stop()
 
@@ -171,12 +199,12 @@ async def read_markers(
 async def _read_marker(
     consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings
 ) -> Marker | None:
-    consumer.assign([place])
-    consumer.seek(place, 0)
-    batch = await consumer.getmany(place, timeout_ms=FIRST_RECORD_SECONDS * 1000, max_records=1)
-    records = batch.get(place, [])
-    if not records:
-        return None
+    records: list[ConsumerRecord] = []
+    while not records:
+        batch = await consumer.getmany(place, timeout_ms=100, max_records=1)
+        records = batch.get(place, [])
+        if not records and consumer.highwater(place) == 0:
+            return None
     try:
         marker = decode_control(records[0].value)
     except MsgspecError:
@@ -187,3 +215,21 @@ async def _read_marker(
             " made by Myaku. Use topics of its own, or `myaku log adopt`."
         )
     return marker
+
+
+async def publish_configuration(settings: Settings, document: dict[str, Any]) -> str:
+    """Write a configuration into every partition of `usage.accepted`; its revision.
+
+    Re-runnable: it is complete when all partitions have it.
+    """
+    record = Config(revision(document), document)
+    sender = producer(settings)
+    await start(sender, settings)
+    try:
+        for partition in range(await partitions_of(sender, USAGE_ACCEPTED)):
+            await sender.send_and_wait(
+                USAGE_ACCEPTED, encode(record), key=CONFIG.encode(), partition=partition
+            )
+    finally:
+        await sender.stop()
+    return record.revision

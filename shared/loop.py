@@ -109,15 +109,9 @@ class Loop(ConsumerRebalanceListener):
         """Consume until the process is to stop. Raises UserError where the log is not usable."""
         self.running.readiness.wait("partitions", "waiting for the consumer group")
         self.consumer = AIOKafkaConsumer(
-            **kafka.client_options(self.settings),
-            group_id=group,
-            enable_auto_commit=False,
+            **kafka.group_options(self.settings, group),
             auto_offset_reset="none",
             partition_assignment_strategy=(StickyPartitionAssignor,),
-            session_timeout_ms=30_000,
-            heartbeat_interval_ms=3_000,
-            rebalance_timeout_ms=30_000,
-            max_poll_interval_ms=300_000,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=1024 * 1024,
             fetch_max_bytes=8 * 1024 * 1024,

@@ -103,7 +103,16 @@ async def _main(main: Main, readiness: Readiness, parent_fd: int | None) -> None
         loop.add_signal_handler(number, running.stop.set)
     if parent_fd is not None:
         loop.add_reader(parent_fd, _parent_said, loop, parent_fd, running)
-    await main(running)
+    work = asyncio.create_task(main(running))
+    stop = asyncio.create_task(running.stop.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    _, late = await asyncio.wait({work}, timeout=STOP_GRACE_SECONDS)
+    if late:
+        log.warning("cut short", after_seconds=STOP_GRACE_SECONDS)
+        work.cancel()
+        return
+    await work
 
 
 def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Running) -> None:

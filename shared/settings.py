@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     kafka_security_username: str = ""
     kafka_security_password: SecretStr = SecretStr("")
     kafka_security_ca_file: Path | None = None
+    kafka_session_timeout_ms: int = Field(
+        default=30_000, ge=3_000, description="after which a silent worker's partitions move"
+    )
+    kafka_replication_factor: int = Field(default=1, description="of the topics that we make")
     database_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/myaku")
     clock: Literal["wall", "events"] = "wall"
     secret_key: SecretStr = Field(min_length=16)

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from services.standalone import status as status_report
 from services.standalone import up as standalone
-from services.standalone.data_dir import DEFAULT, DataDir
+from shared.data_dir import DEFAULT, DataDir
 from shared.configuration.files import SHIPPED
 
 DataDirOption = Annotated[
@@ -65,7 +66,7 @@ def register(app: typer.Typer) -> None:
             deliver_history=deliver_history,
             ports_from=ports_from,
         )
-        asyncio.run(run_until_told(options, Console(stderr=True)))
+        asyncio.run(run_until_told(options, Console()))
 
     @app.command()
     def status(
@@ -89,7 +90,10 @@ async def run_until_told(options: standalone.Options, console: Console) -> None:
         loop.add_signal_handler(number, task.cancel)
     try:
         async with standalone.running(options, console) as installation:
-            console.print(Panel(where(installation), title="Myaku is ready", expand=False))
+            facts = Panel(
+                Text(where(installation)), title="Ready", subtitle="Ctrl-C stops", expand=False
+            )
+            console.print(facts, soft_wrap=True)
             await installation.watch()
     except asyncio.CancelledError:
         return

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.standalone import probes
-from services.standalone.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
 
 

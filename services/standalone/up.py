@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from services.standalone import broker, ports, postgres, probes, supervisor
-from services.standalone.data_dir import DEFAULT, DataDir, UpFile
+from shared.data_dir import DEFAULT, DataDir, UpFile
 from services.standalone.drain import DRAIN_SECONDS, drain
 from services.standalone.keeper import Kept, Leash
 from shared import database, kafka
@@ -70,10 +70,14 @@ class Installation:
                     raise UserError(
                         f"The embedded {name} ended: {process.last_words()}; see {process.log}."
                     )
-            started = [each.revive(loop.time(), self.console.print) for each in self.services]
+            started = [each.revive(loop.time(), self.say) for each in self.services]
             if any(started):
                 self.write_up_file()
             await asyncio.sleep(POLL_SECONDS)
+
+    def say(self, line: str) -> None:
+        """Tell whoever sits at the terminal."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def write_up_file(self) -> None:
         """Write up.json as things stand."""
@@ -213,7 +217,7 @@ async def _drain(installation: Installation, settings: Settings) -> None:
     with installation.console.status("Finishing what was sent; Ctrl-C again stops at once …"):
         drained = await drain(settings, installation.up_file.alerts)
     if not drained:
-        installation.console.print(
+        installation.say(
             f"Not all that was sent could be scored within {DRAIN_SECONDS} seconds."
             + (" The rest is lost with the embedded broker." * ("broker" in installation.embedded))
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.standalone.keeper import Kept, Leash
-from tests.standalone.processes import eventually, first_line, is_alive, start_python
+from tests.processes import eventually, first_line, is_alive, start_python
 
 SAYS_PID = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SAYS_PID}"

@@ -13,7 +13,7 @@ import pytest
 from services.standalone import postgres
 from services.standalone.keeper import Leash
 from shared.runtime import UserError
-from tests.standalone.processes import eventually, first_line, is_alive, mode, start_python
+from tests.processes import eventually, first_line, is_alive, mode, start_python
 
 STARTER = """
 import asyncio, sys

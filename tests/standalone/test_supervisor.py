@@ -8,7 +8,7 @@ import pytest
 
 from services.standalone.keeper import Leash
 from services.standalone.supervisor import Service, next_pause_seconds
-from tests.standalone.processes import eventually, first_line, is_alive
+from tests.processes import eventually, first_line, is_alive
 
 
 def test_the_pause_doubles_to_a_limit() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.standalone import ports
-from services.standalone.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
 
 UP_FILE = UpFile(

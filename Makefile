@@ -1,0 +1,46 @@
+# Everything sets itself up: it needs Python ≥ 3.11, make and a package index, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo check test format lock bench
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The marker is of this very lock file and project file: the second time there is nothing to do.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Myaku needs Python 3.11 or newer; $(PYTHON) is not that. Name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Making the virtual environment in $(VENV) (once, about a minute) …"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing the locked packages …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## The virtual environment, with all that is needed
+
+up: $(READY) ## Everything in one command, until Ctrl-C
+	@$(BIN)/myaku up
+
+demo: $(READY) ## A simulated product's last 90 days, and who is slipping away
+	@$(BIN)/myaku demo
+
+check: $(READY) ## Formatting, lint, types, who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY) ## All tests, on the real parts; on Apache Kafka too where Java and Maven are
+	$(BIN)/pytest
+
+format: $(READY) ## Format the code, and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY) ## Resolve the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile pyproject.toml --extra standalone --extra dev --generate-hashes --universal --no-header --quiet -o requirements.lock

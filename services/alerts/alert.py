@@ -1,0 +1,70 @@
+"""An alert as it is kept, and as the outside sees it. Pure."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from shared.times import iso_time
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One measure's part in an alert: the points it took, and a sentence."""
+
+    measure: str
+    change: float
+    text: str
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One alert. Owner, score, title and reasons are those of when it was last news."""
+
+    id: str
+    rule: str
+    account_id: str
+    subject: str
+    episode: int
+    state: str  # pending, firing, recovering or resolved
+    handling: str
+    severity: str | None
+    owner: str
+    score: float | None
+    title: str
+    reasons: list[Reason]
+    play: str
+    began_ms: int
+    opened_ms: int | None
+    resolved_ms: int | None
+    resolved_by: str | None
+
+
+def alert_id(rule: str, account_id: str, subject: str, episode: int) -> str:
+    """The public id: the same wherever, and however often, the same history is read."""
+    return "al_" + digest(rule, account_id, subject, str(episode))
+
+
+def digest(*parts: str) -> str:
+    """32 hexadecimal digits that stand for the parts."""
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
+
+
+def outside(alert: Alert) -> dict[str, Any]:
+    """The alert in the shape of the contract; its events are not in it."""
+    return {
+        "id": alert.id,
+        "rule": alert.rule,
+        "account_id": alert.account_id,
+        "subject": alert.subject,
+        "episode": alert.episode,
+        "state": alert.state,
+        "handling": alert.handling,
+        "severity": alert.severity,
+        "owner": alert.owner,
+        "score": alert.score,
+        "title": alert.title,
+        "reasons": alert.reasons,
+        "play": alert.play,
+        "opened_at": None if alert.opened_ms is None else iso_time(alert.opened_ms),
+        "resolved_at": None if alert.resolved_ms is None else iso_time(alert.resolved_ms),
+        "resolved_by": alert.resolved_by,
+    }

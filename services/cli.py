@@ -1,0 +1,31 @@
+"""The command line: `myaku`, with the commands that each room mounts."""
+
+import sys
+
+import typer
+
+from services.alerts import cli as alerts
+from services.ingest import cli as ingest
+from services.replay import cli as replay
+from services.scoring import cli as scoring
+from services.standalone import cli as standalone
+from shared.runtime import UserError
+
+app = typer.Typer(
+    name="myaku",
+    help="Tells a subscription business which customers are slipping away, why, and who should act.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for room in (standalone, replay, ingest, scoring, alerts):
+    room.register(app)
+
+
+def main() -> None:
+    """Run a command. A user's mistake is one sentence on standard error, and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)

@@ -1,0 +1,18 @@
+"""Instants on the wire: RFC 3339 in UTC with milliseconds, and milliseconds since 1970. Pure."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def time_ms(text: str) -> int:
+    """Milliseconds since 1970 of `2026-11-22T03:04:06.000Z`. Raises ValueError."""
+    return (datetime.fromisoformat(text) - _EPOCH) // _MS
+
+
+def iso_time(instant_ms: int) -> str:
+    """An instant as RFC 3339 UTC with milliseconds."""
+    seconds, ms = divmod(instant_ms, 1000)
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
