@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 
@@ -12,6 +12,15 @@ async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None
     """Return as soon as the condition holds; fail when it does not come to."""
     for _ in range(int(seconds / 0.05)):
         if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{condition} did not come true in {seconds} s")
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    """The same for a condition that has to be asked for."""
+    for _ in range(int(seconds / 0.05)):
+        if await condition():
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{condition} did not come true in {seconds} s")

@@ -1,0 +1,120 @@
+"""A configuration with a webhook, and the undisturbed run that others are held against."""
+
+import gzip
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.configuration.files import SHIPPED
+from tests.end_to_end import small_history
+from tests.end_to_end.installation import Installation, run, up
+from tests.end_to_end.receiver import SECRET, Receiver, receiving
+from tests.end_to_end.snapshots import Snapshot, snapshot
+from tests.processes import until
+
+ENVIRONMENT = {"MYAKU_SECRET_HOOK": SECRET}
+ROUTING = """
+fallback: cs-ops@example.com
+destinations:
+  hook: {{type: webhook, url: "{url}", secret: "secret://hook"}}
+to: [hook]
+"""
+
+
+@dataclass(frozen=True)
+class History:
+    """A file of events, and what is to become of its lines."""
+
+    path: Path
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A history that was replayed to its end."""
+
+    printed: str
+    before: Snapshot
+    again: Snapshot
+    """After a second replay of the same file."""
+    requests: list[str]
+    """The ids of the webhook requests, in order."""
+    messages: dict[str, Any]
+    requests_again: int
+    accounts: list[Any]
+    partitions: list[Any]
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A small history, or the one that MYAKU_TEST_HISTORY names."""
+    if named := os.environ.get("MYAKU_TEST_HISTORY"):
+        with gzip.open(named) as file:
+            lines = sum(1 for _ in file)
+        return History(Path(named), {"accepted": lines, "duplicates": 0})
+    path = tmp_path_factory.mktemp("history") / "events.ndjson.gz"
+    return History(path, small_history.write(path))
+
+
+def configuration(directory: Path, url: str) -> Path:
+    """The shipped configuration, with all notifications going to a webhook."""
+    shutil.copytree(SHIPPED, directory, ignore=shutil.ignore_patterns("__pycache__"))
+    (directory / "routing.yaml").write_text(ROUTING.format(url=url))
+    return directory
+
+
+def options(config: Path) -> list[str]:
+    """What `myaku up` is given in these tests."""
+    return ["--clock", "events", "--config", str(config), "--deliver-history"]
+
+
+async def delivered(installation: Installation) -> None:
+    """Wait until no notification waits to be sent."""
+    waiting = "SELECT count(*) FROM alerts.notification WHERE status IN ('queued','leased','retry')"
+
+    async def nothing_waits() -> bool:
+        return bool((await installation.rows(waiting))[0][0] == 0)
+
+    await until(nothing_waits)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, history: History
+) -> AsyncIterator[Run]:
+    """The history through the embedded broker and database, 4 partitions, twice."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    async with receiving() as receiver:
+        config = configuration(directory / "config", receiver.url)
+        async with up(directory / "data", *options(config), environment=ENVIRONMENT) as myaku:
+            yield await _run(myaku, receiver, history)
+
+
+async def _run(myaku: Installation, receiver: Receiver, history: History) -> Run:
+    status, printed = await run("replay", str(history.path), "--wait", data_dir=myaku.data_dir)
+    assert status == 0, printed
+    await delivered(myaku)
+    before, requests = await snapshot(myaku), list(receiver.ids)
+    accounts = await myaku.all("scoring", "/v1/accounts")
+    partitions = await myaku.all("scoring", "/v1/partitions")
+    status, printed_again = await run(
+        "replay", str(history.path), "--wait", data_dir=myaku.data_dir
+    )
+    assert status == 0, printed_again
+    await delivered(myaku)
+    return Run(
+        printed=printed,
+        before=before,
+        again=await snapshot(myaku),
+        requests=requests,
+        messages=dict(receiver.messages),
+        requests_again=len(receiver.ids) - len(requests),
+        accounts=accounts,
+        partitions=partitions,
+    )

@@ -1,0 +1,128 @@
+"""A history through the whole product: counted once, explained, alerted, the same always."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from services.scoring.engine.calendar import iso_day
+from tests.conftest import BROKERS, remove_topics
+from tests.end_to_end.conftest import (
+    ENVIRONMENT,
+    History,
+    Run,
+    configuration,
+    delivered,
+    options,
+)
+from tests.end_to_end.installation import Installation, run, start, up
+from tests.end_to_end.receiver import receiving
+from tests.end_to_end.snapshots import snapshot
+from tests.processes import until
+
+FIRES = ("alert.opened", "alert.reopened", "alert.raised")
+
+
+@pytest.fixture(params=BROKERS)
+async def broker_options(request: pytest.FixtureRequest) -> list[str]:
+    """The options that make `myaku up` use each broker."""
+    if request.param == "tansu":
+        return []
+    address = request.param
+    if address == "apache-kafka":
+        address = request.getfixturevalue("apache_kafka_address")
+    await remove_topics(address)
+    return ["--kafka", address]
+
+
+def test_every_line_is_accepted_or_refused_with_its_reason(
+    undisturbed: Run, history: History
+) -> None:
+    counted = sum(partition["duplicates"] for partition in undisturbed.partitions)
+    assert counted >= history.counts["duplicates"]
+    for reason, count in history.counts.items():
+        assert f"{reason}" in undisturbed.printed or count == 0, undisturbed.printed
+
+
+def test_every_account_has_a_health_that_adds_up(undisturbed: Run) -> None:
+    assert len(undisturbed.accounts) == len(undisturbed.before.health)
+    for health in undisturbed.accounts:
+        contributions = sum(driver["contribution"] for driver in health["drivers"])
+        changes = sum(driver["change"] for driver in health["drivers"])
+        assert abs(contributions - (health["score"] or 0)) < 0.005
+        if health["previous"] and health["score"] is not None:
+            fall = health["score"] - (health["previous"]["score"] or 0)
+            assert abs(changes - fall) < 0.005
+
+
+def test_every_alert_that_fired_was_delivered_once_and_verified(undisturbed: Run) -> None:
+    wanted = {row[0] for row in undisturbed.before.notifications}
+    assert wanted, "a history with accounts that fade raises alerts"
+    assert set(undisturbed.messages) == wanted
+    assert Counter(undisturbed.requests) == Counter(wanted)
+
+
+def test_a_message_says_the_score_the_drop_the_reasons_the_renewal_and_the_money(
+    undisturbed: Run,
+) -> None:
+    fired = [each for each in undisturbed.messages.values() if each["type"] in FIRES]
+    assert fired
+    for message in fired:
+        change, alert = message["data"]["change"], message["data"]
+        assert change["score"] < 50
+        assert change["points"] < 0
+        assert alert["reasons"]
+        assert all(reason["text"] in change["text"] for reason in alert["reasons"])
+        assert {"renews_on", "mrr"} <= change["account"].keys()
+        assert alert["owner"]
+
+
+def test_a_second_replay_changes_nothing_and_notifies_nobody(undisturbed: Run) -> None:
+    assert undisturbed.again == undisturbed.before
+    assert undisturbed.requests_again == 0
+
+
+@pytest.mark.parametrize("partitions", [1, 12])
+async def test_the_number_of_partitions_changes_nothing(
+    partitions: int, undisturbed: Run, history: History, tmp_path: Path
+) -> None:
+    async with receiving() as receiver:
+        given = options(configuration(tmp_path / "config", receiver.url))
+        given += ["--partitions", str(partitions)]
+        async with up(tmp_path / "data", *given, environment=ENVIRONMENT) as myaku:
+            status, printed = await run(
+                "replay", str(history.path), "--wait", data_dir=myaku.data_dir
+            )
+            assert status == 0, printed
+            await delivered(myaku)
+            assert await snapshot(myaku) == undisturbed.before
+    assert receiver.messages == undisturbed.messages
+
+
+async def test_services_killed_in_the_middle_change_nothing(
+    broker_options: list[str], undisturbed: Run, history: History, tmp_path: Path
+) -> None:
+    async with receiving() as receiver:
+        given = options(configuration(tmp_path / "config", receiver.url)) + broker_options
+        async with up(tmp_path / "data", *given, environment=ENVIRONMENT) as myaku:
+            replay = await start("replay", str(history.path), "--wait", data_dir=myaku.data_dir)
+            for service, share in (("scoring", 0.1), ("alerts", 0.3), ("ingest", 0.2)):
+                await until(lambda share=share: is_past(myaku, share, undisturbed))  # type: ignore[misc]
+                await myaku.kill(service)
+            printed, _ = await asyncio.wait_for(replay.communicate(), 600)
+            assert replay.returncode == 0, printed.decode()
+            await delivered(myaku)
+            assert await snapshot(myaku) == undisturbed.before
+    assert receiver.messages == undisturbed.messages
+
+
+async def is_past(myaku: Installation, share: float, undisturbed: Run) -> bool:
+    """Whether so much of the history's rows are there already."""
+    count = (await myaku.rows("SELECT count(*) FROM scoring.history"))[0][0]
+    return bool(count >= share * len(undisturbed.before.history))
+
+
+async def test_history_has_a_row_for_every_day_of_an_accounts_life(undisturbed: Run) -> None:
+    newest = max(day for _, day, *_ in undisturbed.before.history)
+    assert iso_day(newest) < max(health["as_of"] for health in undisturbed.accounts)
