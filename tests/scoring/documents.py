@@ -1,0 +1,92 @@
+"""Random configurations: any metric, any weights and curves, scorecards by size."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+METRICS: dict[str, dict[str, Any]] = {
+    "events_28d": {"count": "active", "window": "28d"},
+    "events_1d": {"count": "*", "window": "1d"},
+    "exports_120d": {"count": "*", "where": {"feature": "export"}, "window": "120d"},
+    "ones_30d": {"count": "active", "where": {"feature": 1}, "window": "30d"},
+    "volume_7d": {"sum": "amount", "of": "active", "window": "7d"},
+    "users_28d": {"users": "active", "window": "28d"},
+    "users_60d": {"users": "report.run", "window": "60d"},
+    "features_10d": {"distinct": "feature", "of": "active", "window": "10d"},
+    "features_120d": {"distinct": "feature", "of": "active", "window": "120d"},
+    "silent": {"since_last": "active"},
+    "silent_export": {"since_last": "*", "where": {"feature": "export"}},
+    "nps": {
+        "latest": "score",
+        "of": "survey.answered",
+        "where": {"survey": "nps"},
+        "expires": "30d",
+    },
+    "newest_amount": {"latest": "amount", "of": "report.run"},
+    "tickets_3d": {"count": "support.ticket_opened", "window": "3d"},
+    "seat_rate": {"ratio": ["users_28d", "profile.seats"]},
+    "price": {"ratio": ["profile.mrr", "profile.seats"]},
+    "volume_per_user": {"ratio": ["volume_7d", "users_28d"]},
+    "events_change": {"change": "events_28d", "against": "28d"},
+    "users_change": {"change": "users_60d", "against": "60d"},
+    "volume_change": {"change": "volume_7d", "against": "3d"},
+    "features_change": {"change": "features_10d", "against": "10d"},
+}
+CURVES = (
+    [[0, 0], [1, 50], [5, 100]],
+    [[0, 100], [2, 70], [21, 30], [45, 0]],
+    [[-1, 0], [-0.5, 40], [0, 80], [0.2, 100]],
+    [[3, 33.3]],
+    [[0, 10], [0.3, 0], [0.7, 99.95]],
+)
+WEIGHTS = (1, 2, 3.5, 10, 33)
+EVENTS = (["*"], ["report.run"], ["*", "support.ticket_opened"])
+ROUTING = {"fallback": "team", "destinations": {"log": {"type": "log"}}, "to": ["log"]}
+
+
+def needed(names: set[str]) -> set[str]:
+    """The metrics, and those that they are made of."""
+    parts = {part for name in names for part in METRICS[name].get("ratio", [])}
+    parts |= {METRICS[name]["change"] for name in names if "change" in METRICS[name]}
+    return names | {part for part in parts if part in METRICS}
+
+
+measures = st.fixed_dictionaries(
+    {"weight": st.sampled_from(WEIGHTS), "curve": st.sampled_from(CURVES)}
+)
+
+
+@st.composite
+def cards(draw: st.DrawFn, identity: str, sizes: Any) -> dict[str, Any]:
+    """A scorecard of one to three dimensions."""
+    names = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=7, unique=True))
+    count = draw(st.integers(1, min(3, len(names))))
+    dimensions = {
+        f"dimension_{number}": {
+            "weight": draw(st.sampled_from(WEIGHTS)),
+            "measures": {name: draw(measures) for name in names[number::count]},
+        }
+        for number in range(count)
+    }
+    when = {"when": {"profile.size": sizes}} if sizes else {}
+    return {"id": identity, "dimensions": dimensions, **when}
+
+
+@st.composite
+def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
+    """A whole document; two of a zone share many of their signals."""
+    found = [
+        draw(cards("small", draw(st.sampled_from(("S", ["S", 1], True))))),
+        draw(cards("others", None)),
+    ]
+    used = {n for card in found for d in card["dimensions"].values() for n in d["measures"]}
+    return {
+        "product": {"time_zone": zone, "events": {"active": draw(st.sampled_from(EVENTS))}},
+        "scorecards": {
+            "metrics": {name: METRICS[name] for name in sorted(needed(used))},
+            "scorecards": found,
+            "bands": {"healthy": 70, "watch": 50.5, "at_risk": 30, "critical": 0},
+        },
+        "alerts": {},
+        "routing": ROUTING,
+    }

@@ -1,0 +1,213 @@
+"""Random histories of one deployment, as Hypothesis strategies: what `usage.accepted` may hold.
+
+A history is drawn as steps that say how far from the clock something happens, and told as
+records; so small numbers shrink to short and readable histories.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.scoring.documents import documents
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+START = 1_708_300_800_000  # 2024-02-19, three weeks before New York's clocks change
+ACCOUNTS = ("acme", "beta", "ñandú", "z")
+
+Record = tuple[bytes, bytes]
+
+
+def at(instant: int) -> str:
+    """An instant as it stands in a record."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def record(key: str, **body: Any) -> Record:
+    """A record of the log."""
+    return key.encode(), json.dumps(body).encode()
+
+
+def config(document: dict[str, Any]) -> Record:
+    """A configuration record."""
+    return record("myaku.config", type="myaku.config", revision="any", document=document)
+
+
+def tick(instant: int, mode: str = "history", source: int = 0, sources: int = 1) -> Record:
+    """A tick record."""
+    return record(
+        "myaku.tick", type="myaku.tick", source_partition=source, source_partitions=sources,
+        time=at(instant), mode=mode, sources={},
+    )  # fmt: skip
+
+
+def event(account: str, instant: int, kind: str = "report.run", **others: Any) -> Record:
+    """An accepted event; by default heard of a second later."""
+    body: dict[str, Any] = {"id": f"{kind}-{instant}", "type": kind, "account_id": account}
+    body |= {"user_id": None, "time": at(instant), "source": "app", "properties": {}}
+    return record(account, **(body | {"received_at": at(instant + 1000)} | others))
+
+
+NUMBERS = (0, 1, 2.5, "3.25", "1e3", True, None, 0.1, -4, 10**9, 2e9, 5e-7, 1.0000005, " 1", "٣")
+PROPERTIES = {
+    "feature": ("export", "1", 1, 1.0, True, None, 2.5, [1], {}, "", -0.0, 0, 1e300),
+    "amount": NUMBERS,
+    "score": (0, 7, 9.5, "8", "x", None, 10),
+    "survey": ("nps", "csat"),
+    "size": ("S", "E", None, 1, True, [1]),
+    "seats": (0, 5, 10, "20", None, True, 1),
+    "mrr": ("100.50", "0", 80, None),
+    "name": ("Acme", "Beta", 1, True, {"a": 1}, {"a": 1.0}, {"a": True}),
+    "closed": (True, False),
+}
+TYPES = (
+    *("report.run", "report.run", "export.made", "export.made", "survey.answered"),
+    *("account.updated", "account.updated", "subscription.started", "subscription.cancelled"),
+    *("subscription.renewed", "account.closed", "support.ticket_opened", "user.joined"),
+)
+LAGS = (0, 0, 0, -1, -3 * HOUR, -23 * HOUR, -DAY, -DAY - 1, -3 * DAY, -29 * DAY, -60 * DAY)
+FAR = (-119 * DAY, -120 * DAY, -121 * DAY, -200 * DAY, HOUR, 5 * HOUR, DAY, DAY + HOUR, 40 * DAY)
+
+
+@dataclass(frozen=True)
+class Happening:
+    """An event, `lag` from the clock; or an earlier event once more."""
+
+    account: str
+    kind: str
+    lag: int
+    user: str | None
+    properties: dict[str, Any]
+    heard_after: int
+    id: str
+    corrected: int | None
+    again: int | None
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Time passes, for one source partition."""
+
+    span: int
+    source: int
+    sources: int
+
+
+@dataclass(frozen=True)
+class Other:
+    """A configuration, a barrier, or a record that nobody can use."""
+
+    record: Record
+
+
+Step = Happening | Passing | Other
+
+happenings = st.builds(
+    Happening,
+    account=st.sampled_from(ACCOUNTS),
+    kind=st.sampled_from(TYPES),
+    lag=st.sampled_from(LAGS) | st.sampled_from(FAR),
+    user=st.sampled_from((None, "u1", "u2", "u3")),
+    properties=st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from(values) for name, values in PROPERTIES.items()}
+    ),
+    heard_after=st.sampled_from((1000, 1000, 1000, DAY, DAY + 1, 9 * DAY, 300 * DAY)),
+    id=st.sampled_from(("a", "b", "é", "z")),
+    corrected=st.none() | st.sampled_from((DAY, 2 * DAY, 3 * DAY, -130 * DAY)),
+    again=st.none() | st.none() | st.integers(1, 6),
+)
+SPANS = (0, 1, HOUR, 5 * HOUR, 13 * HOUR, DAY, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 121 * DAY, -HOUR)
+passings = st.builds(
+    Passing,
+    span=st.sampled_from(SPANS),
+    source=st.integers(0, 2),
+    sources=st.sampled_from((1, 2, 2, 3)),
+)
+ODD = (
+    record("myaku.barrier", type="myaku.barrier", id="b"),
+    record("myaku.log", type="myaku.log", id="x", partitions=1),
+    (b"acme", b"{"),
+    (b"acme", b'{"type": "report.run"}'),
+    record("acme", type="x", id="1", account_id="acme", source="s", properties={}, time="soon"),
+)
+
+
+@dataclass
+class Teller:
+    """Tells steps as records; its clocks say what `lag` and `span` are from."""
+
+    mode: str
+    now: int = START
+    sources: dict[int, int] = field(default_factory=dict)
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def tell(self, steps: Iterable[Step]) -> Iterator[Record]:
+        """The records of the steps."""
+        for step in steps:
+            if isinstance(step, Happening):
+                yield self.happening(step)
+            elif isinstance(step, Passing):
+                yield self.passing(step)
+            else:
+                yield step.record
+
+    def happening(self, step: Happening) -> Record:
+        """A new event, or one told before, received anew."""
+        instant = max(0, self.now + step.lag)
+        body: dict[str, Any] = {
+            "id": f"{step.id}{len(self.told)}",
+            "type": step.kind,
+            "account_id": step.account,
+            "user_id": step.user,
+            "time": at(instant),
+            "source": "app",
+            "properties": step.properties,
+        }
+        if step.corrected is not None:
+            body["original_time"] = at(max(0, instant + step.corrected))
+        if step.again is not None and self.told:
+            body = dict(self.told[-1 - step.again % len(self.told)])
+        self.told.append(body)
+        return record(body["account_id"], **body, received_at=at(instant + step.heard_after))
+
+    def passing(self, step: Passing) -> Record:
+        """A tick in the teller's mode."""
+        if self.mode == "history":
+            self.now += max(0, step.span)
+            return tick(self.now + min(0, step.span))
+        time = self.sources.get(step.source, self.now) + step.span
+        self.sources[step.source] = time
+        self.now = max(self.now, min(self.sources.values()))
+        return tick(time, "live", step.source % step.sources, step.sources)
+
+
+@st.composite
+def histories(draw: st.DrawFn, modes: tuple[str, ...] = ("history",)) -> list[Record]:
+    """Records of one partition: each mode's in turn, under configurations that change."""
+    zone = draw(st.sampled_from(("UTC", "America/New_York", "Asia/Tokyo", "America/Santiago")))
+    of_zone = documents(zone)
+    others = st.builds(Other, st.sampled_from(ODD) | st.builds(config, of_zone))
+    steps = st.lists(
+        st.one_of(happenings, happenings, happenings, happenings, passings, passings, others),
+        min_size=1,
+        max_size=40,
+    )
+    teller = Teller(modes[0])
+    records: list[Record] = []
+    for mode in modes:
+        teller.mode = mode
+        records += teller.tell(draw(steps))
+    records.insert(min(draw(st.sampled_from((0, 0, 0, 3))), len(records)), config(draw(of_zone)))
+    return records
+
+
+@st.composite
+def batches(draw: st.DrawFn, records: list[Record]) -> list[list[Record]]:
+    """The records in order, cut into batches anywhere."""
+    cuts = sorted(draw(st.sets(st.integers(0, len(records)), max_size=6)))
+    return [records[a:b] for a, b in zip([0, *cuts], [*cuts, len(records)], strict=True)]

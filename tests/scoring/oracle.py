@@ -1,0 +1,280 @@
+"""A second reading of docs/scoring.md: one event at a time, no array, nothing kept but the events.
+
+Slow and obvious on purpose. It shares nothing with the engine, and knows nothing of it.
+"""
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+from tests.scoring.oracle_health import Scored, publish
+from tests.scoring.oracle_metrics import (
+    HORIZON,
+    Credit,
+    Fact,
+    Rules,
+    Signal,
+    canonical,
+    day_begin,
+    day_of,
+    number,
+    signal_of,
+)
+from tests.scoring.oracle_records import decode, milliseconds, profile_facts, rfc3339
+from tests.scoring.oracle_score import Evaluation
+
+DAY_MS = 86_400_000
+
+
+class Oracle:
+    """One partition of `usage.accepted`, read in order; `outbox` is what it publishes."""
+
+    def __init__(self, partition: int = 0, partitions: int = 1) -> None:
+        self.partition, self.partitions = partition, partitions
+        self.outbox: list[tuple[str, dict[str, Any]]] = []
+        self.accounts: dict[str, Scored] = {}
+        self.counters: Counter[str] = Counter()
+        self.rules: Rules | None = None
+        self.zone = "UTC"
+        self.clock: int | None = None
+        self.r = 0
+        self.live = False
+        self.live_ticks: dict[int, int] = {}
+        self.source_partitions = 0
+        self.waiting: list[dict[str, Any]] = []
+        self.next_config: dict[str, Any] | None = None
+        self.held: list[tuple[int, dict[str, Any]]] = []
+        self.buckets: set[tuple[str, int, str, str]] = set()
+
+    def read_batch(self, values: list[bytes]) -> None:
+        """Read the records of one batch; live, accounts are evaluated at its end."""
+        for value in values:
+            record = decode(value, self.partition, self.partitions)
+            if record is None:
+                self.counters["quarantined"] += 1
+            else:
+                self.read(record)
+        if self.live:
+            self.evaluate_touched()
+
+    def read(self, record: dict[str, Any]) -> None:
+        """What one record does; before the first configuration, records wait."""
+        if record["type"] == "myaku.config":
+            self.config(record)
+        elif self.rules is None:
+            self.waiting.append(record)
+        elif record["type"] == "myaku.tick":
+            self.tick(record)
+        elif record["type"] == "myaku.barrier":
+            if self.live:
+                self.evaluate_touched()
+            self.outbox.append(("myaku.barrier", record))
+        elif record["type"] != "myaku.log":
+            self.event(record)
+
+    def config(self, record: dict[str, Any]) -> None:
+        """A first configuration takes effect at once; the newest of later ones at the next tick."""
+        if self.rules is not None:
+            self.next_config = record
+            return
+        self.take_effect(record)
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            self.read(each)
+
+    def take_effect(self, record: dict[str, Any]) -> None:
+        """A configuration begins: signals that it adds are collected from now on."""
+        self.outbox.append(("myaku.config", record))
+        document = record["document"]
+        scoring = {part: document[part] for part in ("product", "scorecards")}
+        revision = "sha256:" + hashlib.sha256(canonical(scoring)).hexdigest()
+        if self.rules and revision == self.rules.revision:
+            return
+        old: dict[Signal, float] = self.rules.collected_since if self.rules else {}
+        begins = float("-inf") if self.rules is None or self.clock is None else float(self.r)
+        found = [
+            signal_of(m, document["product"]) for m in scoring["scorecards"]["metrics"].values()
+        ]
+        signals = [signal for signal in found if signal is not None]
+        self.rules = Rules(document, revision, {s: old.get(s, begins) for s in signals})
+        self.zone = document["product"].get("time_zone", "UTC")
+        for account in self.accounts.values():
+            account.touched = True
+            account.credits = {s: account.credits.get(s, []) for s in signals}
+            kept = {k: v for k, v in account.facts.items() if isinstance(k, str) or k in signals}
+            account.facts = kept
+            parts = {k: v for k, v in account.time_parts.items() if k in self.rules.metrics}
+            account.time_parts = Counter(parts)
+
+    # -- time
+
+    def tick(self, record: dict[str, Any]) -> None:
+        """Time has come to the record's for one source partition."""
+        if self.next_config is not None:
+            self.take_effect(self.next_config)
+            self.next_config = None
+        time = milliseconds(record["time"])
+        if record["mode"] == "history":
+            if not self.live and (self.clock is None or time >= self.clock):
+                self.move_clock(time, goes_live=False)
+            return
+        source = record["source_partition"]
+        self.live_ticks[source] = max(time, self.live_ticks.get(source, time))
+        self.source_partitions = max(self.source_partitions, record["source_partitions"])
+        sources = range(self.source_partitions)
+        if all(source in self.live_ticks for source in sources):
+            least = min(self.live_ticks[source] for source in sources)
+            if not self.live or self.clock is None or least > self.clock:
+                self.move_clock(max(least, self.clock or least), goes_live=True)
+
+    def move_clock(self, to: int, *, goes_live: bool) -> None:
+        """Close the days that end on the way; then evaluate, and pass the tick on."""
+        moved = to != self.clock
+        self.pass_midnights(to)
+        self.live = self.live or goes_live
+        self.evaluate_touched()
+        if moved:
+            passed: dict[str, Any] = {"type": "myaku.tick", "source_partition": 0}
+            passed["source_partitions"] = max(1, self.source_partitions)
+            passed |= {"time": rfc3339(to), "mode": self.mode, "sources": {}}
+            self.outbox.append(("myaku.tick", passed))
+
+    def pass_midnights(self, to: int) -> None:
+        """Close the days that end on the way, fold what was held for those that begin."""
+        last = day_of(self.zone, to)
+        if self.clock is None:
+            self.clock, self.r = to, last
+            for day in sorted({day for day, _ in self.held if day <= last}):
+                self.fold_held(day)
+        while self.r < last:
+            self.close(self.r)
+            self.r += 1
+            self.fold_held(self.r)
+        self.clock = to
+
+    def fold_held(self, day: int) -> None:
+        """Fold the events that were held for a day, in the order of their arrival."""
+        due = [event for of, event in self.held if of == day]
+        self.held = [each for each in self.held if each[0] != day]
+        for event in due:
+            self.fold(event)
+
+    def close(self, d: int) -> None:
+        """Close a day: a history row for everyone, a publication for whom it changes."""
+        midnight = day_begin(self.zone, d + 1)
+        for account in self.in_order():
+            running = self.newest(account, d)
+            closed = self.evaluate(account, d + 1)
+            for measure, after in closed.contributions.items():
+                account.time_parts[measure] += after - running.contributions[measure]
+            account.history[d] = closed
+            self.publish(account, closed, d + 1, midnight)
+        self.buckets = {each for each in self.buckets if each[1] >= d + 1 - HORIZON}
+
+    # -- events
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Drop a duplicate, hold what is ahead of the clock, fold the rest."""
+        if self.is_duplicate(event):
+            self.counters["duplicates"] += 1
+            return
+        day = day_of(self.zone, milliseconds(event["time"]))
+        if self.clock is None or day > self.r:
+            self.held.append((day, event))
+        else:
+            self.fold(event)
+
+    def is_duplicate(self, event: dict[str, Any]) -> bool:
+        """Whether the event was seen; from now on it was."""
+        who = event["source"], event["id"]
+        u = day_of(self.zone, milliseconds(event.get("original_time") or event["time"]))
+        receipt = day_of(self.zone, milliseconds(event["received_at"]))
+        in_range = self.clock is not None and self.r - HORIZON <= u <= self.r + 1
+        places = {("receipt", day, *who) for day in range(receipt - 7, receipt + 1)}
+        own = ("own", u, *who) if in_range else ("receipt", receipt, *who)
+        seen = bool((places | {own}) & self.buckets)
+        self.buckets.add(own)
+        return seen
+
+    def fold(self, event: dict[str, Any]) -> None:
+        """Facts, then signals, then whether the account is late."""
+        assert self.rules is not None
+        assert self.clock is not None
+        account = self.accounts.setdefault(event["account_id"], Scored(event["account_id"]))
+        if account.newest is None and not account.credits:
+            account.touched = True
+            account.credits = {signal: [] for signal in self.rules.collected_since}
+        time = milliseconds(event["time"])
+        day = day_of(self.zone, time)
+        news = self.learn(account, event, time)
+        too_old = day < self.r - HORIZON
+        if too_old:
+            self.counters["too_old"] += 1
+        else:
+            self.credit(account, event, day)
+        if too_old and not news:
+            return
+        account.touched = True
+        since = milliseconds(event["received_at"]) if self.live else self.clock
+        account.late = account.late or since - time > DAY_MS
+
+    def learn(self, account: Scored, event: dict[str, Any], time: int) -> bool:
+        """Last writer wins; whether anything is new."""
+        assert self.rules is not None
+        found: list[tuple[str | Signal, Any]] = [*profile_facts(event)]
+        for signal in self.rules.collected_since:
+            if signal.kind == "latest" and signal.matches(event):
+                value = number(event["properties"].get(signal.property))
+                found += [] if value is None else [(signal, value)]
+        results = [account.learn(k, Fact(time, event["id"].encode(), v)) for k, v in found]
+        return any(results)
+
+    def credit(self, account: Scored, event: dict[str, Any], day: int) -> None:
+        """Credit every signal that counts the event."""
+        for signal, credits in account.credits.items():
+            value = event["properties"].get(signal.property)
+            user = event.get("user_id")
+            counts = {
+                "users": user is not None,
+                "sum": number(value) is not None,
+                "distinct": isinstance(value, str | bool | int | float),
+            }.get(signal.kind, True)
+            if counts and signal.matches(event):
+                value = number(value) if signal.kind == "sum" else value
+                credits.append(Credit(day, user, value))
+
+    # -- publications
+
+    def in_order(self) -> list[Scored]:
+        """Accounts in ascending order of their id's bytes."""
+        return sorted(self.accounts.values(), key=lambda account: account.id.encode())
+
+    def evaluate(self, account: Scored, r: int) -> Evaluation:
+        """The account's health while day r runs, from all that it did."""
+        assert self.rules is not None
+        account.newest, account.touched = self.rules.evaluate(account, r), False
+        return account.newest
+
+    def newest(self, account: Scored, r: int) -> Evaluation:
+        """The last evaluation; a new one if the account was touched since."""
+        if account.touched or account.newest is None:
+            return self.evaluate(account, r)
+        return account.newest
+
+    def evaluate_touched(self) -> None:
+        """Evaluate and publish what was touched, as of the clock."""
+        assert self.clock is not None
+        for account in self.in_order():
+            newest = self.newest(account, self.r)
+            self.publish(account, newest, self.r, self.clock)
+
+    def publish(self, account: Scored, new: Evaluation, r: int, as_of: int) -> None:
+        """Publish an evaluation that differs from the last publication."""
+        assert self.rules is not None
+        if publish(self.rules, account, new, r, as_of, self.mode):
+            self.outbox.append((account.id, account.health))
+
+    @property
+    def mode(self) -> str:
+        """Whether this is the past being told, or the present."""
+        return "live" if self.live else "history"

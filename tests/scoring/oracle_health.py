@@ -1,0 +1,119 @@
+"""The oracle's publications: what an account's health record says, and why it changed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.scoring.oracle_metrics import Account, Rules
+from tests.scoring.oracle_records import rfc3339
+from tests.scoring.oracle_score import Evaluation, json_value
+
+
+@dataclass
+class Scored(Account):
+    """An account with what was said of it."""
+
+    touched: bool = False
+    late: bool = False
+    newest: Evaluation | None = None
+    published: Evaluation | None = None
+    published_as_of: str = ""
+    sequence: int = 0
+    time_parts: Counter[str] = field(default_factory=Counter)
+    history: dict[int, Evaluation] = field(default_factory=dict)
+    health: dict[str, Any] = field(default_factory=dict)
+
+
+def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, mode: str) -> bool:
+    """Publish an evaluation if it differs from the last publication; whether it does."""
+    old = account.published
+    if old is not None and old.said() == new.said():
+        return False
+    previous = None
+    if old is not None:
+        previous = {"score": points(old.tenths, 10), "band": old.band}
+        previous |= {"as_of": account.published_as_of}
+    account.sequence += 1
+    account.health = {
+        "account_id": account.id,
+        "as_of": rfc3339(as_of),
+        "sequence": account.sequence,
+        "score": points(new.tenths, 10),
+        "band": new.band,
+        "coverage": new.coverage / 100,
+        "mode": mode,
+        "previous": previous,
+        "change_7d": since(account, new, r - 8),
+        "change_28d": since(account, new, r - 29),
+        "scorecard": {"id": new.scorecard, "revision": new.revision},
+        "dimensions": new.dimensions,
+        "drivers": list(drivers(rules, account, new, old)),
+        "profile": new.profile,
+    }
+    account.published, account.published_as_of = new, rfc3339(as_of)
+    account.late, account.time_parts = False, Counter()
+    return True
+
+
+def drivers(
+    rules: Rules, account: Scored, new: Evaluation, old: Evaluation | None
+) -> Iterator[dict[str, Any]]:
+    """Each measure with how its contribution changed and why; then those that are gone."""
+    before = old.contributions if old else {}
+    gone = [name for name in before if name not in new.contributions and before[name] != 0]
+    for name in [*new.contributions, *gone]:
+        now = new.contributions.get(name, 0)
+        value, score = new.values.get(name), new.scores.get(name)
+        change = now - before.get(name, 0) if old else 0
+        parts = causes(rules, account, name, change, new) if old else []
+        largest = max(reversed(parts), key=lambda part: abs(part[1]), default=("events", 0))
+        yield {
+            "measure": name,
+            "value": None if value is None else floor_half(value, 10**6),
+            "score": None if score is None else floor_half(score, 10),
+            "contribution": now / 100,
+            "change": change / 100,
+            "cause": largest[0],
+            "causes": [{"cause": cause, "change": part / 100} for cause, part in parts],
+        }
+
+
+def causes(
+    rules: Rules, account: Scored, name: str, change: int, new: Evaluation
+) -> list[tuple[str, int]]:
+    """The parts of a contribution's change: time, and the rest with its cause."""
+    time = account.time_parts[name]
+    parts = [("time", time), (rest_cause(rules, account, name, new), change - time)]
+    return [part for part in parts if part[1] != 0]
+
+
+def rest_cause(rules: Rules, account: Scored, name: str, new: Evaluation) -> str:
+    """Why a contribution changed, time apart."""
+    old = account.published
+    assert old is not None
+    if (new.scorecard, new.revision) != (old.scorecard, old.revision):
+        return "scorecard"
+    reads = rules.metrics[name].get("ratio", [])
+    reads_profile = any(part.startswith("profile.") for part in reads)
+    if reads_profile and json_value(new.profile) != json_value(old.profile):
+        return "profile"
+    return "late" if account.late else "events"
+
+
+def points(units: int | None, per_point: int) -> float | None:
+    """Tenths or hundredths as points."""
+    return None if units is None else units / per_point
+
+
+def floor_half(value: float, per_unit: int) -> float:
+    """A value rounded to tenths, millionths…; a half goes up."""
+    return float((value * per_unit + 0.5) // 1) / per_unit
+
+
+def since(account: Scored, new: Evaluation, day: int) -> float | None:
+    """The score minus that of a history row."""
+    row = account.history.get(day)
+    if row is None or row.tenths is None or new.tenths is None:
+        return None
+    return (new.tenths - row.tenths) / 10

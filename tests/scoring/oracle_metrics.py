@@ -1,0 +1,266 @@
+"""The oracle's days, numbers, signals and metrics: docs/scoring.md, read slowly."""
+
+import functools
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from tests.scoring.oracle_records import EPOCH
+from tests.scoring.oracle_score import Evaluation, json_value, score
+
+HORIZON = 120
+
+FIRST_DAY = 0
+LAST_DAY = (date(2199, 12, 31) - date(1970, 1, 1)).days
+RESERVED = frozenset(
+    {
+        "account.updated",
+        "account.closed",
+        "account.overridden",
+        "user.updated",
+        "user.joined",
+        "user.left",
+        "user.erased",
+        "onboarding.milestone",
+        "survey.answered",
+        "support.ticket_opened",
+        "support.ticket_solved",
+        "feedback.requested",
+        "feedback.answered",
+        "goal.set",
+        "goal.attained",
+        "problem.updated",
+        "contact.made",
+    }
+)
+
+
+def local_day(zone: str, second: int) -> int:
+    """The number of the calendar day that a wall clock in the zone shows."""
+    local = (EPOCH + timedelta(seconds=second)).astimezone(ZoneInfo(zone))
+    return (local.date() - date(1970, 1, 1)).days
+
+
+@functools.cache
+def day_begin(zone: str, day: int) -> int:
+    """The first instant (ms) at which a wall clock in the zone shows this day, or a later one."""
+    second = day * 86400 - 16 * 3600
+    while local_day(zone, second) < day:
+        second += 900
+    while local_day(zone, second - 1) >= day:
+        second -= 1
+    return second * 1000
+
+
+def day_of(zone: str, instant: int) -> int:
+    """The last day that has begun at an instant (ms); the nearest one that exists."""
+    about = instant // 86_400_000
+    begun = [day for day in range(about - 2, about + 3) if _has_begun(zone, day, instant)]
+    if begun:
+        return max(begun)
+    return FIRST_DAY if about < 1000 else LAST_DAY
+
+
+def _has_begun(zone: str, day: int, instant: int) -> bool:
+    """Whether the day exists, and has begun at the instant."""
+    return FIRST_DAY <= day <= LAST_DAY and day_begin(zone, day) <= instant
+
+
+def number(value: Any) -> float | None:
+    """A JSON number, or a string that is a decimal number, of at most 10⁹."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= 10**9 else None
+
+
+class Signal(NamedTuple):
+    """What is collected from events; two metrics with the same definition share one."""
+
+    kind: str
+    property: str | None
+    types: frozenset[str]
+    where: Any
+    properties_wanted: tuple[str, ...]
+
+    def matches(self, event: dict[str, Any]) -> bool:
+        """Whether the event is one of the selector, and its properties equal those given."""
+        kind = event["type"]
+        reserved = kind in RESERVED or kind.startswith(("subscription.", "myaku."))
+        if kind not in self.types and (reserved or "*" not in self.types):
+            return False
+        properties = event["properties"]
+        if any(name not in properties for name in self.properties_wanted):
+            return False
+        return bool(
+            self.where == json_value({name: properties[name] for name in self.properties_wanted})
+        )
+
+
+def signal_of(metric: dict[str, Any], product: dict[str, Any]) -> Signal | None:
+    """The signal of a metric; None for ratio and change, which are made of others."""
+    for kind in ("count", "users", "since_last"):
+        if kind in metric:
+            return _signal(kind, None, metric[kind], metric, product)
+    for kind in ("sum", "distinct", "latest"):
+        if kind in metric:
+            return _signal(kind, metric[kind], metric["of"], metric, product)
+    return None
+
+
+def _signal(
+    kind: str, of: str | None, selector: str, metric: dict[str, Any], product: dict[str, Any]
+) -> Signal:
+    types = product.get("events", {}).get(selector, [selector])
+    where = metric.get("where", {})
+    return Signal(kind, of, frozenset(types), json_value(where), tuple(sorted(where)))
+
+
+class Credit(NamedTuple):
+    """An event that a signal has counted."""
+
+    day: int
+    user: str | None
+    value: Any
+
+
+class Fact(NamedTuple):
+    """A value under a name; the newest (time, id) wins."""
+
+    time: int
+    id: bytes
+    value: Any
+
+
+@dataclass
+class Account:
+    """All that is known of an account."""
+
+    id: str
+    facts: dict[str | Signal, Fact] = field(default_factory=dict)
+    credits: dict[Signal, list[Credit]] = field(default_factory=dict)
+
+    def learn(self, name: str | Signal, new: Fact) -> bool:
+        """Keep the newer fact; whether it is the new one."""
+        old = self.facts.get(name)
+        if old is not None and (new.time, new.id) <= (old.time, old.id):
+            return False
+        self.facts[name] = new
+        return True
+
+    def profile(self) -> dict[str, Any]:
+        """The fields that are not null."""
+        facts = {name: fact for name, fact in self.facts.items() if isinstance(name, str)}
+        return {name: fact.value for name, fact in facts.items() if fact.value is not None}
+
+
+@dataclass
+class Rules:
+    """One configuration's way to a score, and since when each signal is collected."""
+
+    document: dict[str, Any]
+    revision: str
+    collected_since: dict[Signal, float]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Metrics by name."""
+        metrics: dict[str, Any] = self.document["scorecards"]["metrics"]
+        return metrics
+
+    def signal(self, metric: dict[str, Any]) -> Signal:
+        """The signal of a simple metric."""
+        signal = signal_of(metric, self.document["product"])
+        assert signal is not None
+        return signal
+
+    def value(self, account: Account, name: str, r: int) -> float | None:
+        """A metric, or `profile.field`, while day r runs; None is unknown."""
+        if name.startswith("profile."):
+            return number(account.profile().get(name.removeprefix("profile.")))
+        metric = self.metrics[name]
+        if "ratio" in metric:
+            a, b = (self.value(account, part, r) for part in metric["ratio"])
+            return None if a is None or b is None or b == 0 else a / b
+        if "change" in metric:
+            return self.change(account, self.metrics[metric["change"]], _days(metric["against"]), r)
+        signal = self.signal(metric)
+        if "since_last" in metric:
+            newest = max((credit.day for credit in account.credits[signal]), default=None)
+            return None if newest is None else float(max(0, (r - 1) - newest))
+        if "latest" in metric:
+            return self.latest(account, metric, r)
+        return self.over_days(account, metric, r - _days(metric["window"]), r)
+
+    def latest(self, account: Account, metric: dict[str, Any], r: int) -> float | None:
+        """The fact's number, until it expires."""
+        fact = account.facts.get(self.signal(metric))
+        if fact is None:
+            return None
+        expires = metric.get("expires")
+        day = day_of(self.document["product"].get("time_zone", "UTC"), fact.time)
+        expired = expires is not None and day < r - _days(expires)
+        return None if expired else float(fact.value)
+
+    def change(
+        self, account: Account, metric: dict[str, Any], against: int, r: int
+    ) -> float | None:
+        """Now ÷ then − 1."""
+        n = _days(metric["window"])
+        now = self.over_days(account, metric, r - n, r)
+        then = self.over_days(account, metric, r - n - against, r - 1 - against)
+        return None if now is None or not then else now / then - 1
+
+    def over_days(
+        self, account: Account, metric: dict[str, Any], first: int, last: int
+    ) -> float | None:
+        """A count, sum, users or distinct over the days `first … last`."""
+        signal = self.signal(metric)
+        if first < self.collected_since[signal]:
+            return None
+        credits = [each for each in account.credits[signal] if first <= each.day <= last]
+        if signal.kind == "count":
+            return float(len(credits))
+        if signal.kind == "users":
+            return float(len({each.user for each in credits}))
+        if signal.kind == "distinct":
+            return float(len({json_value(each.value) for each in credits}))
+        return float(sum(round(each.value * 1e6) for each in credits)) / 1e6
+
+    def evaluate(self, account: Account, r: int) -> Evaluation:
+        """The account's health while day r runs."""
+        profile = account.profile()
+        card = next(
+            card for card in self.document["scorecards"]["scorecards"] if _fits(card, profile)
+        )
+        values = {
+            name: self.value(account, name, r)
+            for dimension in card["dimensions"].values()
+            for name in dimension["measures"]
+        }
+        return score(card, self.document["scorecards"]["bands"], values, self.revision, profile)
+
+
+def _days(duration: str) -> int:
+    return int(duration.removesuffix("d"))
+
+
+def _fits(card: dict[str, Any], profile: dict[str, Any]) -> bool:
+    for name, wanted in card.get("when", {}).items():
+        field_name = name.removeprefix("profile.")
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        if field_name not in profile:
+            return False
+        if json_value(profile[field_name]) not in [json_value(each) for each in wanted]:
+            return False
+    return True
+
+
+def canonical(document: Any) -> bytes:
+    """Canonical JSON."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()

@@ -1,0 +1,142 @@
+"""The engine and the oracle side by side: what each says of the same records, comparable."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.scoring.engine import Effects, State, advance
+from services.scoring.engine.effects import HistoryRow
+from shared.events import encode
+from shared.kafka import partition_of
+from tests.scoring.histories import Record
+from tests.scoring.oracle import Oracle
+from tests.scoring.oracle_score import json_value
+
+ALWAYS: dict[str, Any] = {
+    "silence_risk": None,
+    "stale": False,
+    "override": None,
+    "signals": [],
+    "crosses": None,
+    "engagement": {},
+    "matrix": None,
+    "onboarding": None,
+}
+Row = tuple[int | None, str | None, int, str, str]
+
+
+@dataclass
+class Said:
+    """All that comes out of a partition."""
+
+    outbox: list[tuple[str, Any]] = field(default_factory=list)
+    history: dict[tuple[str, int], Row] = field(default_factory=dict)
+    health: dict[str, Any] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Engine:
+    """The engine over some batches, keeping what its effects say."""
+
+    state: State
+    partitions: int = 1
+    effects: list[Effects] = field(default_factory=list)
+    offset: int = 0
+
+    def read_batch(self, records: Sequence[Record]) -> Effects:
+        """Advance over one batch."""
+        raw = [(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
+        self.offset += len(records)
+        effects = advance(self.state, raw, lambda account: partition_of(account, self.partitions))
+        self.effects.append(effects)
+        return effects
+
+    def said(self) -> Said:
+        """What the engine said so far."""
+        accounts = self.state.accounts
+        published = zip(accounts.ids, accounts.published, strict=True)
+        counters = Counter[str]()
+        for effects in self.effects:
+            counters["duplicates"] += effects.duplicates
+            counters["too_old"] += effects.too_old
+            counters["quarantined"] += len(effects.quarantined)
+        return Said(
+            outbox=[
+                (key.decode(), without_constants(json.loads(value)))
+                for effects in self.effects
+                for key, value in effects.outbox
+            ],
+            history=every_day(
+                accounts.ids,
+                [row for effects in self.effects for row in effects.history],
+                self.state.day,
+            ),
+            health={
+                identity: without_constants(json.loads(encode(health)))
+                for identity, health in published
+                if health is not None
+            },
+            counters={name: count for name, count in counters.items() if count},
+        )
+
+
+def without_constants(value: Any) -> Any:
+    """A health record without what this release never fills; other records as they are."""
+    if "sequence" not in value:
+        return value
+    assert {name: value.pop(name) for name in ALWAYS} == ALWAYS
+    return value | {"profile": (value["profile"], json_value(value["profile"]))}
+
+
+def every_day(ids: list[str], rows: Iterable[HistoryRow], running_day: int) -> dict[Any, Row]:
+    """A row for each account and closed day; the engine writes one where it differs."""
+    history: dict[tuple[str, int], Row] = {}
+    by_account: dict[int, list[HistoryRow]] = {}
+    for row in rows:
+        by_account.setdefault(row.account, []).append(row)
+    for account, own in by_account.items():
+        ends = [row.day for row in own[1:]] + [running_day]
+        for row, end in zip(own, ends, strict=True):
+            tenths = None if row.tenths < 0 else row.tenths
+            said = (tenths, row.band, row.coverage_hundredths, row.scorecard, row.revision)
+            history |= {(ids[account], day): said for day in range(row.day, end)}
+    return history
+
+
+def oracle_said(oracle: Oracle) -> Said:
+    """What the oracle said so far."""
+    return Said(
+        outbox=[(key, _with_profile(value)) for key, value in oracle.outbox],
+        history={
+            (account.id, day): (row.tenths, row.band, row.coverage, row.scorecard, row.revision)
+            for account in oracle.accounts.values()
+            for day, row in account.history.items()
+        },
+        health={a.id: _with_profile(a.health) for a in oracle.accounts.values() if a.health},
+        counters={name: count for name, count in oracle.counters.items() if count},
+    )
+
+
+def _with_profile(value: dict[str, Any]) -> dict[str, Any]:
+    if "sequence" not in value:
+        return value
+    return value | {"profile": (value["profile"], json_value(value["profile"]))}
+
+
+def by_engine(batches: Iterable[Sequence[Record]], partition: int = 0, partitions: int = 1) -> Said:
+    """What the engine says of the batches."""
+    engine = Engine(State(partition, hash_seed=7), partitions)
+    for batch in batches:
+        engine.read_batch(batch)
+    return engine.said()
+
+
+def by_oracle(batches: Iterable[Sequence[Record]], partition: int = 0, partitions: int = 1) -> Said:
+    """What the oracle says of the batches."""
+    oracle = Oracle(partition, partitions)
+    for batch in batches:
+        oracle.read_batch([value for _, value in batch])
+    return oracle_said(oracle)
