@@ -40,23 +40,36 @@ class DataDir:
         self.postgres = self.path / "postgres"
         self._up_file = self.path / "up.json"
         self._lock_file = self.path / "lock"
+        self._replay_lock_file = self.path / "replay.lock"
+        self.replay_checkpoint = self.path / "replay.json"
 
     def take(self) -> int:
         """Make it and lock it until the returned file descriptor is closed. Raises UserError."""
+        return self._lock(
+            self._lock_file,
+            f"Another `myaku up` uses the data directory {self.path}:"
+            " stop it first, or name another one with --data-dir.",
+        )
+
+    def take_for_replay(self) -> int:
+        """Lock it for one replay at a time, as `take` does for one `myaku up`."""
+        return self._lock(
+            self._replay_lock_file,
+            f"Another `myaku replay` uses the data directory {self.path}: wait until it is done.",
+        )
+
+    def _lock(self, path: Path, taken: str) -> int:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
-            lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
         except OSError as error:
             raise UserError(f"The data directory {self.path} cannot be used: {error}.") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise UserError(
-                f"Another `myaku up` uses the data directory {self.path}:"
-                " stop it first, or name another one with --data-dir."
-            ) from None
+            raise UserError(taken) from None
         return lock
 
     def is_taken(self) -> bool:
@@ -94,6 +107,10 @@ class DataDir:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise UserError(f"{self._up_file} cannot be read: {error}.") from None
+
+    def running(self) -> UpFile | None:
+        """What up.json says, if a `myaku up` runs here now and is ready."""
+        return self.read() if self.is_taken() else None
 
     def remove_up_file(self) -> None:
         """Nobody is to find us any more."""

@@ -29,6 +29,11 @@ from shared.settings import Settings
 
 MARKED_TOPICS = (USAGE_ACCEPTED, HEALTH_CHANGES)
 FIRST_RECORD_SECONDS = 10
+SEND_SECONDS_MAX = 60
+
+Headers = list[tuple[str, bytes]]
+Record = tuple[bytes | None, bytes, Headers]
+"""Key, value and headers."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -96,6 +101,27 @@ def reader(settings: Settings) -> AIOKafkaConsumer:
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
     )
+
+
+async def send_in_order(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[Record]
+) -> None:
+    """Send records to one partition; returns when the broker has acknowledged all of them.
+
+    One request at a time is in flight to a partition, so that their order is kept. Raises
+    KafkaError, or TimeoutError after SEND_SECONDS_MAX.
+    """
+    acknowledged = []
+    batch = producer.create_batch()
+    for key, value, headers in records:
+        if batch.append(key=key, value=value, headers=headers, timestamp=None) is None:
+            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, headers=headers, timestamp=None)
+    if batch.record_count():
+        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+    async with asyncio.timeout(SEND_SECONDS_MAX):
+        await asyncio.gather(*acknowledged)
 
 
 def partition_of(account_id: str, partitions: int) -> int:

@@ -1,7 +1,7 @@
 """What every service reads from the environment, once, at start."""
 
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,10 +53,13 @@ class Settings(BaseSettings):
         return values
 
     @classmethod
-    def read(cls) -> Self:
-        """The settings of this process. Raises UserError naming the first wrong one."""
+    def read(cls, **known: Any) -> Self:
+        """The settings of this process, `known` ones not from the environment.
+
+        Raises UserError naming the first wrong one.
+        """
         try:
-            return cls()
+            return cls(**known)
         except ValidationError as error:
             fault = error.errors()[0]
             name = "MYAKU_" + "_".join(str(part) for part in fault["loc"]).upper()

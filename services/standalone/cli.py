@@ -13,8 +13,8 @@ from rich.text import Text
 
 from services.standalone import status as status_report
 from services.standalone import up as standalone
-from shared.data_dir import DEFAULT, DataDir
 from shared.configuration.files import SHIPPED
+from shared.data_dir import DEFAULT, DataDir
 
 DataDirOption = Annotated[
     Path, typer.Option("--data-dir", help="Where the database, logs and up.json are.")

@@ -27,7 +27,7 @@ class Row:
 
 async def report(data_dir: DataDir) -> list[Row]:
     """How each service is. Raises UserError where nothing runs."""
-    up_file = data_dir.read() if data_dir.is_taken() else None
+    up_file = data_dir.running()
     if up_file is None:
         raise UserError(f"Nothing runs in {data_dir.path}: start it with `myaku up`.")
     async with httpx2.AsyncClient() as client:

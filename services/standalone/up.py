@@ -15,11 +15,11 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from services.standalone import broker, ports, postgres, probes, supervisor
-from shared.data_dir import DEFAULT, DataDir, UpFile
 from services.standalone.drain import DRAIN_SECONDS, drain
 from services.standalone.keeper import Kept, Leash
 from shared import database, kafka
 from shared.configuration.files import SHIPPED, read_document
+from shared.data_dir import DEFAULT, DataDir, UpFile
 from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
 
