@@ -90,3 +90,22 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
         "alerts": {},
         "routing": ROUTING,
     }
+
+
+def document(
+    metrics: dict[str, Any], *scorecards: dict[str, Any], zone: str = "UTC"
+) -> dict[str, Any]:
+    """A document of these metrics; without scorecards, of one with all of them, alike."""
+    curve = [[0, 0], [100, 100]]
+    measures = {name: {"weight": 1, "curve": curve} for name in metrics}
+    default = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
+    return {
+        "product": {"time_zone": zone},
+        "scorecards": {
+            "metrics": metrics,
+            "scorecards": list(scorecards) or [default],
+            "bands": {"healthy": 70, "watch": 50.5, "at_risk": 30, "critical": 0},
+        },
+        "alerts": {},
+        "routing": ROUTING,
+    }

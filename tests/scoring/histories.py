@@ -211,3 +211,37 @@ def batches(draw: st.DrawFn, records: list[Record]) -> list[list[Record]]:
     """The records in order, cut into batches anywhere."""
     cuts = sorted(draw(st.sets(st.integers(0, len(records)), max_size=6)))
     return [records[a:b] for a, b in zip([0, *cuts], [*cuts, len(records)], strict=True)]
+
+
+@st.composite
+def punctual_sources(draw: st.DrawFn) -> list[list[Record]]:
+    """Live source partitions whose events come in the order of their times."""
+    count = draw(st.integers(2, 3))
+    sources = []
+    for source in range(count):
+        now, records = START, []
+        for number, (span, account, is_tick) in enumerate(
+            draw(
+                st.lists(
+                    st.tuples(
+                        st.sampled_from((HOUR, 7 * HOUR, DAY, 3 * DAY)),
+                        st.sampled_from(ACCOUNTS),
+                        st.booleans(),
+                    ),
+                    max_size=12,
+                )
+            )
+        ):
+            now += span
+            told = event(account, now, id=f"{source}-{number}", user_id=f"u{number % 3}")
+            records.append(tick(now, "live", source, count) if is_tick else told)
+        sources.append([*records, tick(START + 40 * DAY, "live", source, count)])
+    return sources
+
+
+@st.composite
+def interleaved(draw: st.DrawFn, sources: list[list[Record]]) -> list[Record]:
+    """The sources' records in some order that keeps each source's own."""
+    turns = [source for source, records in enumerate(sources) for _ in records]
+    left = [iter(records) for records in sources]
+    return [next(left[source]) for source in draw(st.permutations(turns))]

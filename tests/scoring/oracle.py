@@ -185,16 +185,17 @@ class Oracle:
             self.fold(event)
 
     def is_duplicate(self, event: dict[str, Any]) -> bool:
-        """Whether the event was seen; from now on it was."""
+        """Whether the event was seen; if not, it is remembered."""
         who = event["source"], event["id"]
         u = day_of(self.zone, milliseconds(event.get("original_time") or event["time"]))
         receipt = day_of(self.zone, milliseconds(event["received_at"]))
         in_range = self.clock is not None and self.r - HORIZON <= u <= self.r + 1
         places = {("receipt", day, *who) for day in range(receipt - 7, receipt + 1)}
         own = ("own", u, *who) if in_range else ("receipt", receipt, *who)
-        seen = bool((places | {own}) & self.buckets)
+        if (places | {own}) & self.buckets:
+            return True
         self.buckets.add(own)
-        return seen
+        return False
 
     def fold(self, event: dict[str, Any]) -> None:
         """Facts, then signals, then whether the account is late."""

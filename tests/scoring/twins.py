@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from services.scoring.engine import Effects, State, advance
@@ -42,7 +43,7 @@ class Engine:
     """The engine over some batches, keeping what its effects say."""
 
     state: State
-    partitions: int = 1
+    home_of: Callable[[str], int] = lambda account: 0
     effects: list[Effects] = field(default_factory=list)
     offset: int = 0
 
@@ -50,7 +51,7 @@ class Engine:
         """Advance over one batch."""
         raw = [(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
         self.offset += len(records)
-        effects = advance(self.state, raw, lambda account: partition_of(account, self.partitions))
+        effects = advance(self.state, raw, self.home_of)
         self.effects.append(effects)
         return effects
 
@@ -128,7 +129,8 @@ def _with_profile(value: dict[str, Any]) -> dict[str, Any]:
 
 def by_engine(batches: Iterable[Sequence[Record]], partition: int = 0, partitions: int = 1) -> Said:
     """What the engine says of the batches."""
-    engine = Engine(State(partition, hash_seed=7), partitions)
+    home_of = partial(partition_of, partitions=partitions)
+    engine = Engine(State(partition, hash_seed=7), home_of)
     for batch in batches:
         engine.read_batch(batch)
     return engine.said()
@@ -140,3 +142,12 @@ def by_oracle(batches: Iterable[Sequence[Record]], partition: int = 0, partition
     for batch in batches:
         oracle.read_batch([value for _, value in batch])
     return oracle_said(oracle)
+
+
+def standing(said: Said) -> Any:
+    """What does not depend on where live batches end: each close, and how accounts now stand."""
+    names = ("score", "band", "coverage", "scorecard", "profile")
+    now = {
+        account: {name: health[name] for name in names} for account, health in said.health.items()
+    }
+    return said.history, now, said.counters

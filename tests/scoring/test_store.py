@@ -1,0 +1,209 @@
+"""What is saved by deltas and loaded again is what was in memory."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.scoring.engine import RawRecord, State, advance
+from services.scoring.engine.decode import columns, decode
+from services.scoring.engine.dedupe import evict, wanted
+from services.scoring.engine.state import DaySets, DaySums, LastDays, Latest
+from services.scoring.load import Loaded, load, load_seen
+from services.scoring.rows import rows_of
+from services.scoring.store import mark_relayed, save
+from shared import database
+from shared.database import snapshot, transaction
+from shared.offsets import Claim, claim
+from tests.scoring.random_log import DAY_MS, START_MS, RandomLog, config, document, event, tick
+
+PARTITION = 3
+
+
+@pytest_asyncio.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    made = database.create(database_url)
+    yield made
+    await made.dispose()
+
+
+class Worker:
+    """Commits batches as the pipeline does, without a log."""
+
+    def __init__(self, engine: AsyncEngine, held: Claim, state: State) -> None:
+        self.engine = engine
+        self.held = held
+        self.state = state
+        self.sent: list[tuple[bytes, bytes]] = []
+
+    @classmethod
+    async def start(cls, engine: AsyncEngine) -> "Worker":
+        async with transaction(engine) as connection:
+            held = await claim(connection, "scoring", PARTITION, "log", "me")
+        return cls(engine, held, (await read(engine, held)).state)
+
+    async def commit(self, records: list[RawRecord]) -> None:
+        decoded, _ = decode(records)
+        async with snapshot(self.engine) as connection:
+            await load_seen(connection, self.state, wanted(self.state, columns(decoded)))
+        effects = advance(self.state, records, lambda _: PARTITION)
+        rows = rows_of(self.state, effects)
+        self.sent += effects.outbox
+        async with transaction(self.engine) as connection:
+            self.held = await save(connection, self.held, records[-1][0] + 1, rows)
+            await mark_relayed(connection, self.held, rows.number - 1)
+        evict(self.state)
+
+
+async def read(engine: AsyncEngine, held: Claim) -> Loaded:
+    async with snapshot(engine) as connection:
+        return await load(connection, held)
+
+
+def comparable(state: State) -> dict[str, Any]:
+    """All of a state that can be seen from outside, in no particular order of things."""
+    accounts, count = state.accounts, state.accounts.count
+    plan = state.plan
+    revisions = {number: text for text, number in state.revisions.items()}
+    in_use = {number for number in state.seen if number % 2 or number // 2 >= state.day - 2}
+    return {
+        "clock": state.clock,
+        "configs": (state.active_config, state.next_config),
+        "ids": accounts.ids,
+        "facts": accounts.facts,
+        "texts": [repr(sorted(facts.items())) for facts in accounts.facts],
+        "profiles": repr(accounts.profiles),
+        "published": accounts.published,
+        "created": accounts.created_days[:count].tolist(),
+        "late": accounts.late[:count].tolist(),
+        "differs": accounts.differs[:count].tolist(),
+        "cards": accounts.cards[:count].tolist(),
+        "tenths": accounts.published_tenths[:count].tolist(),
+        "coverage": accounts.published_coverage[:count].tolist(),
+        "history": [
+            (tenths, coverage, revisions.get(number))
+            for tenths, coverage, _, number in accounts.history[:count].tolist()
+        ],
+        "closes": [_closes(state, account) for account in range(count)],
+        "signals": [
+            (kept.signal_no, signal.definition, kept.since_day, _signal(state, kept))
+            for signal, kept in zip(plan.signals if plan else (), state.signals, strict=True)
+        ],
+        "numbers": np.nan_to_num(state.profile_numbers[:, :count], nan=-1).tolist(),
+        "times": state.time_parts[:count].tolist(),
+        "held": {day: held for day, held in state.held.items() if held},
+        "seen": {
+            number: sorted(table.hashes[: table.count].tolist())
+            for number in in_use
+            if (table := state.seen[number]).count
+        },
+        "number": state.next_number,
+    }
+
+
+def _closes(state: State, account: int) -> list[int]:
+    first = max(int(state.accounts.created_days[account]), state.day - 32)
+    ring = state.accounts.closed_tenths[account]
+    return [int(ring[day % 32]) for day in range(first, state.day)]
+
+
+def _signal(state: State, kept: Any) -> Any:
+    count = state.accounts.count
+    if isinstance(kept, DaySums):
+        days = [day % 128 for day in range(state.day - 120, state.day + 1)]
+        return kept.values[days, :count].tolist()
+    if isinstance(kept, DaySets):
+        used = kept.things.count
+        words = zip(kept.owners[:used], kept.things.hashes, kept.low, kept.high, strict=False)
+        alive = sorted(row for row in (tuple(map(int, word)) for word in words) if any(row[2:]))
+        return alive, {window: counts[:count].tolist() for window, counts in kept.counts.items()}
+    if isinstance(kept, LastDays):
+        return kept.days[:count].tolist()
+    assert isinstance(kept, Latest)
+    return np.nan_to_num(kept.values[:count], nan=-1).tolist(), kept.days[:count].tolist()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
+    engine: AsyncEngine, seed: int
+) -> None:
+    worker = await Worker.start(engine)
+    for batch in RandomLog(seed).batches(30):
+        await worker.commit(batch)
+        loaded = (await read(engine, worker.held)).state
+        assert comparable(loaded) == comparable(worker.state)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+async def test_reloading_at_any_commit_sends_the_same(engine: AsyncEngine, seed: int) -> None:
+    state, sent = State(PARTITION, 1), []
+    for batch in RandomLog(seed).batches(40):
+        sent += advance(state, batch, lambda _: PARTITION).outbox
+    worker = await Worker.start(engine)
+    for at, batch in enumerate(RandomLog(seed).batches(40)):
+        await worker.commit(batch)
+        if at % 3 == 0:
+            worker.state = (await read(engine, worker.held)).state
+    assert worker.sent == sent
+
+
+async def test_a_batch_may_bring_events_a_new_configuration_and_events(
+    engine: AsyncEngine,
+) -> None:
+    worker = await Worker.start(engine)
+    await worker.commit([(0, *config(document())), (1, *tick(START_MS))])
+    one, other = document(seats=False), document(window="60d")
+    records = [
+        event("1", START_MS, properties={"feature": "a", "amount": 1}),
+        config(one),
+        tick(START_MS + 1),
+        event("2", START_MS, properties={"other": 5}),
+        config(other),
+        tick(START_MS + 2),
+        event("3", START_MS, properties={"feature": "b", "amount": 4}),
+        tick(START_MS + DAY_MS),
+    ]
+    await worker.commit([(2 + at, *record) for at, record in enumerate(records)])
+    loaded = (await read(engine, worker.held)).state
+    assert comparable(loaded) == comparable(worker.state)
+
+
+async def test_what_left_the_horizon_leaves_the_tables(engine: AsyncEngine) -> None:
+    worker = await Worker.start(engine)
+    first = [config(document()), tick(START_MS), event("1", START_MS, user_id="u")]
+    await worker.commit([(at, *record) for at, record in enumerate(first)])
+    await worker.commit([(3, *tick(START_MS + 130 * DAY_MS))])
+    async with snapshot(engine) as connection:
+        for table in ("day_sum", "day_set", "seen"):
+            rows = await connection.execute(text(f"SELECT count(*) FROM scoring.{table}"))
+            assert rows.scalar_one() == 0, table
+
+
+async def test_records_that_cannot_be_used_are_put_aside_with_their_bytes(
+    engine: AsyncEngine,
+) -> None:
+    worker = await Worker.start(engine)
+    nul = event("nul", START_MS, properties={"feature": "a\0b"})
+    number = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"a":1e999}')
+    bytes_ = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"a":"\xff"}')
+    listed = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":[]')
+    records = [config(document()), tick(START_MS), nul, (b"acme", number), (b"acme", bytes_)]
+    records += [(b"acme", listed), event("escaped", START_MS, properties={"feature": "\\u0000"})]
+    await worker.commit([(at, *record) for at, record in enumerate(records)])
+    async with snapshot(engine) as connection:
+        rows = (
+            await connection.execute(
+                text("SELECT log_id, log_offset, value FROM scoring.quarantine ORDER BY 2")
+            )
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        ("log", 2, nul[1]),
+        ("log", 3, number),
+        ("log", 4, bytes_),
+        ("log", 5, listed),
+    ]
+    assert worker.state.accounts.ids == ["acme"]
