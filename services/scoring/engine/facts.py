@@ -10,7 +10,7 @@ from services.scoring.engine.decode import Columns, Event
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.numbers import number_of
 from services.scoring.engine.plan import Plan, same
-from services.scoring.engine.state import Fact, State
+from services.scoring.engine.state import BoolArray, Fact, State
 from services.scoring.engine.table import IntArray
 
 PROFILE = "profile."
@@ -23,24 +23,18 @@ REOPENING = frozenset({"subscription.started", "subscription.renewed"})
 TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed"}
 
 
-def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> None:
-    """Fold the profile events of a batch; `accounts` is [event]."""
-    changed: set[int] = set()
+def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
+    """Fold the profile events of a batch; which changed a fact. `accounts` and it are [event]."""
+    news = np.zeros(len(batch.events), dtype=bool)
     for position, event in enumerate(batch.events):
         if event.type in TYPES:
-            account = int(accounts[position])
-            at_ms = int(batch.times_ms[position])
+            account, at_ms = int(accounts[position]), int(batch.times_ms[position])
             for name, value in _profile_facts(event):
-                if put(
-                    state,
-                    account,
-                    PROFILE + name,
-                    Fact(at_ms, event.id, value),
-                    effects,
-                ):
-                    changed.add(account)
-    for account in changed:
+                fact = Fact(at_ms, event.id, value)
+                news[position] |= put(state, account, PROFILE + name, fact, effects)
+    for account in np.unique(accounts[news]).tolist():
         refresh_profile(state, account)
+    return news
 
 
 def _profile_facts(event: Event) -> Iterator[tuple[str, Any]]:

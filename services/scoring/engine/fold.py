@@ -1,5 +1,6 @@
 """Events into the three primitives: day sums, day sets and registers."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from services.scoring.engine.state import (
     NEVER,
     NO_SCORE,
     RING_DAYS,
+    BoolArray,
     DaySets,
     DaySums,
     Fact,
@@ -33,14 +35,13 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 def fold(state: State, batch: Columns, effects: Effects) -> None:
     """Fold events that are neither duplicates nor ahead of the clock."""
-    assert state.plan is not None and state.clock.now_ms is not None
+    assert state.plan is not None
+    assert state.clock.now_ms is not None
     accounts = account_numbers(state, [event.account_id for event in batch.events], effects)
     effects.events += len(batch.events)
-    state.accounts.touched[accounts] = True
-    _mark_late(state, batch, accounts, effects)
-    fold_facts(state, batch, accounts, effects)
     days = state.plan.calendar.days_of(batch.times_ms)
     counted = days >= state.day - HORIZON_DAYS
+    news = counted | fold_facts(state, batch, accounts, effects)
     effects.too_old += int(len(days) - counted.sum())
     types = _type_numbers(state, batch)
     properties = _Properties(batch)
@@ -52,8 +53,13 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
         if signal.where and len(positions):
             positions = properties.matching(positions, signal)
         if len(positions):
-            match = _Match(number, signal, positions, accounts[positions], days[positions])
-            _FOLDS[type(kept)](state, kept, match, batch, properties, effects)
+            match = _Match(signal, positions, accounts[positions], days[positions])
+            if isinstance(kept, Latest):
+                news[_fold_latest(state, kept, match, batch, properties, effects)] = True
+            else:
+                _FOLDS[type(kept)](state, kept, match, batch, properties, effects)
+    state.accounts.touched[accounts[news]] = True
+    _mark_late(state, batch, accounts, news, effects)
 
 
 def account_numbers(state: State, ids: list[str], effects: Effects) -> IntArray:
@@ -94,6 +100,7 @@ def create_account(state: State, identity: str, day: int) -> int:
     accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)
     accounts.history = grown(accounts.history, size, -2)
     accounts.created_days[account] = day
+    accounts.touched[account] = True
     state.profile_numbers = grown(state.profile_numbers, size, np.nan, axis=1)
     state.evaluated = grown(state.evaluated, size)
     state.time_parts = grown(state.time_parts, size)
@@ -116,10 +123,12 @@ def make_room(kept: Any, size: int) -> None:
         kept.days = grown(kept.days, size, NEVER)
 
 
-def _mark_late(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> None:
+def _mark_late(
+    state: State, batch: Columns, accounts: IntArray, news: BoolArray, effects: Effects
+) -> None:
     clock = state.clock
     heard_ms = batch.received_ms if clock.live else np.int64(clock.now_ms or 0)
-    late = np.unique(accounts[heard_ms - batch.times_ms > LATE_MS])
+    late = np.unique(accounts[news & (heard_ms - batch.times_ms > LATE_MS)])
     late = late[~state.accounts.late[late]]
     state.accounts.late[late] = True
     effects.accounts.update(late.tolist())
@@ -161,32 +170,18 @@ class _Properties:
         return np.array(kept, dtype=np.int64)
 
 
+@dataclass
 class _Match:
     """The events of a batch that a signal takes in; all arrays are [match]."""
 
-    def __init__(
-        self,
-        number: int,
-        signal: Signal,
-        positions: IntArray,
-        accounts: IntArray,
-        days: IntArray,
-    ) -> None:
-        self.number = number
-        self.signal = signal
-        self.positions = positions
-        self.accounts = accounts
-        self.days = days
+    signal: Signal
+    positions: IntArray
+    accounts: IntArray
+    days: IntArray
 
     def keep(self, wanted: list[bool]) -> "_Match":
         mask = np.array(wanted, dtype=bool)
-        return _Match(
-            self.number,
-            self.signal,
-            self.positions[mask],
-            self.accounts[mask],
-            self.days[mask],
-        )
+        return _Match(self.signal, self.positions[mask], self.accounts[mask], self.days[mask])
 
 
 def _fold_sums(
@@ -204,7 +199,7 @@ def _fold_sums(
         match = match.keep([amount is not None for amount in found])
         amounts = np.array([amount for amount in found if amount is not None], dtype=np.int64)
     np.add.at(kept.values, (match.days % RING_DAYS, match.accounts), amounts)
-    effects.sums.append((match.number, match.accounts, match.days))
+    effects.sums.append((kept.signal_no, match.accounts, match.days))
 
 
 def _fold_sets(
@@ -238,7 +233,7 @@ def _fold_sets(
         bits = window_bits(state.plan.windows[window], state.day)
         inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
         np.add.at(counts, kept.owners[touched[inside]], 1)
-    effects.things.append((match.number, touched))
+    effects.things.append((kept.signal_no, touched))
 
 
 def _user(batch: Columns, position: int) -> bytes | None:
@@ -264,7 +259,7 @@ def _fold_last_days(
     effects: Effects,
 ) -> None:
     np.maximum.at(kept.days, match.accounts, match.days)
-    effects.last_days.append((match.number, match.accounts))
+    effects.last_days.append((kept.signal_no, match.accounts))
 
 
 def _fold_latest(
@@ -274,8 +269,10 @@ def _fold_latest(
     batch: Columns,
     properties: _Properties,
     effects: Effects,
-) -> None:
+) -> list[int]:
+    """The positions of the events that brought a newer value."""
     name = LATEST + str(kept.signal_no)
+    news = []
     for row, position in enumerate(match.positions.tolist()):
         number = number_of(properties.of(position).get(match.signal.property or ""))
         account = int(match.accounts[row])
@@ -283,11 +280,8 @@ def _fold_latest(
         if number is not None and put(state, account, name, fact, effects):
             kept.values[account] = number
             kept.days[account] = match.days[row]
+            news.append(position)
+    return news
 
 
-_FOLDS: dict[type, Any] = {
-    DaySums: _fold_sums,
-    DaySets: _fold_sets,
-    LastDays: _fold_last_days,
-    Latest: _fold_latest,
-}
+_FOLDS: dict[type, Any] = {DaySums: _fold_sums, DaySets: _fold_sets, LastDays: _fold_last_days}
