@@ -65,18 +65,26 @@ async def apache_kafka_address() -> AsyncIterator[str]:
         yield address
 
 
-@pytest_asyncio.fixture(params=BROKERS)
-async def kafka_address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+@pytest.fixture(params=BROKERS)
+def broker_name(request: pytest.FixtureRequest) -> str:
+    """`tansu`, or the address of a broker that runs for the whole session.
+
+    Not async: pytest starts the session's broker on the session's own loop.
+    """
+    if request.param == "apache-kafka":
+        return str(request.getfixturevalue("apache_kafka_address"))
+    return str(request.param)
+
+
+@pytest_asyncio.fixture
+async def kafka_address(broker_name: str, tmp_path: Path) -> AsyncIterator[str]:
     """A broker without our topics: Tansu and Apache Kafka, or what MYAKU_TEST_KAFKA names."""
-    if request.param == "tansu":
+    if broker_name == "tansu":
         async with broker.running(Leash(), tmp_path / "broker.log") as running:
             yield running.address
         return
-    address = request.param
-    if address == "apache-kafka":
-        address = request.getfixturevalue("apache_kafka_address")
-    await remove_topics(address)
-    yield address
+    await remove_topics(broker_name)
+    yield broker_name
 
 
 @pytest_asyncio.fixture
