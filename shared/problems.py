@@ -1,18 +1,27 @@
-"""Errors of the HTTP APIs, as RFC 9457 problems, and the cursors of their lists."""
+"""What all HTTP APIs share: errors as RFC 9457 problems, cursors of lists, ids in paths."""
 
 import base64
 import binascii
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.database import LOST
+from shared.runtime import log
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
+WITHOUT_NUL = r"^[^\x00]*$"
+"""What a text from outside must match that goes to the database."""
+
 C = TypeVar("C")
 
 
@@ -39,8 +48,41 @@ def answer(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse(body, status, media_type="application/problem+json")
 
 
+class Encoded(Convertor[str]):
+    """An identifier in a path, still percent-encoded, so that it may hold a slash."""
+
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        """The identifier."""
+        return unquote(value)
+
+    def to_string(self, value: str) -> str:
+        """Not needed: no route makes the address of another."""
+        raise NotImplementedError
+
+
+register_url_convertor("encoded", Encoded())
+
+
+class EncodedPaths:
+    """Lets an application find its routes by the path as it was sent, before decoding."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if raw_path := scope.get("raw_path"):
+            scope = {**scope, "path": raw_path.decode("ascii", "replace")}
+        await self.app(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
-    """Let every error of an application be answered as a problem."""
+    """Let `{id:encoded}` stand in paths, and every error be answered as a problem."""
+    app.add_middleware(EncodedPaths)
+    for kind in LOST:
+        app.add_exception_handler(kind, _on_lost)
+    app.add_exception_handler(Exception, _on_fault)
 
     @app.exception_handler(Problem)
     async def on_problem(_: Request, problem: Problem) -> JSONResponse:
@@ -56,6 +98,15 @@ def install(app: FastAPI) -> None:
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
         return answer(error.status_code, code, str(error.detail))
+
+
+async def _on_lost(_: Request, error: Exception) -> JSONResponse:
+    log.warning("request failed", why=str(error))
+    return answer(503, "unavailable", "The database cannot be reached: try again later.")
+
+
+async def _on_fault(_: Request, error: Exception) -> JSONResponse:
+    return answer(500, "fault", "This is a fault of the service; its log says more.")
 
 
 def page(data: list[Any], next_cursor: str | None) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """The HTTP API of scoring: accounts, their history, and where the partitions stand."""
 
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import FastAPI, Query, Response
-from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.engine.calendar import DAYS, EPOCH
 from services.scoring.queries import (
     FILTERS,
-    DayHealth,
     Page,
     select_account,
     select_accounts,
@@ -22,21 +23,32 @@ from shared import problems
 from shared.database import snapshot
 from shared.problems import LIMIT_DEFAULT, LIMIT_MAX, Problem
 
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
-Sort = Literal["score", "-score", "change_7d", "change_28d", "account_id"]
 JSON = "application/json"
+
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Text = Annotated[str, StringConstraints(pattern=problems.WITHOUT_NUL)]
+AccountId = Annotated[str, InPath(pattern=problems.WITHOUT_NUL)]
 
 
 class AccountFilters(BaseModel, extra="forbid"):
     """Which accounts, in which order; `q` looks into names and ids."""
 
-    band: str | None = None
-    csm: str | None = None
-    size: str | None = None
-    stage: str | None = None
-    plan: str | None = None
-    q: str | None = None
-    sort: Sort = "score"
+    band: Text | None = None
+    csm: Text | None = None
+    size: Text | None = None
+    stage: Text | None = None
+    plan: Text | None = None
+    q: Text | None = None
+    sort: Literal["score", "-score", "change_7d", "change_28d", "account_id"] = "score"
+    cursor: str | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
+class DayRange(BaseModel, extra="forbid", validate_by_name=True):
+    """Which days of a history, both ends included."""
+
+    first: Annotated[date | None, Query(alias="from")] = None
+    last: Annotated[date | None, Query(alias="to")] = None
     cursor: str | None = None
     limit: Limit = LIMIT_DEFAULT
 
@@ -46,78 +58,78 @@ class _Accounts(msgspec.Struct):
     next_cursor: str | None
 
 
+class _NextDay(msgspec.Struct, frozen=True):
+    day: Annotated[int, msgspec.Meta(ge=0, lt=DAYS)]
+
+
 def create_app(database: AsyncEngine) -> FastAPI:
     """The application; it reads and never writes."""
     app = FastAPI(title="Myaku scoring", version="1", openapi_url="/openapi.json")
+    app.state.database = database
+    app.include_router(routes)
     problems.install(app)
-
-    @app.get("/v1/accounts")
-    async def accounts(
-        filters: Annotated[AccountFilters, Query()],
-    ) -> Response:
-        """Accounts by their health, the worst first."""
-        after = problems.read_cursor(filters.cursor, Page)
-        wanted = {
-            name: value
-            for name in ("band", "q", *FILTERS)
-            if (value := getattr(filters, name)) is not None
-        }
-        async with snapshot(database) as connection:
-            rows = await select_accounts(connection, wanted, filters.sort, after, filters.limit + 1)
-        shown = rows[: filters.limit]
-        more = len(rows) > filters.limit
-        cursor = problems.write_cursor(Page(*shown[-1][:2])) if more else None
-        body = _Accounts([msgspec.Raw(record.encode()) for _, _, record in shown], cursor)
-        return Response(msgspec.json.encode(body), media_type=JSON)
-
-    @app.get("/v1/accounts/{account_id}")
-    async def account(account_id: str) -> Response:
-        """One account's health, as it was last published."""
-        async with snapshot(database) as connection:
-            record = await select_account(connection, account_id)
-        if record is None:
-            raise _unknown(account_id)
-        return Response(record, media_type=JSON)
-
-    @app.get("/v1/accounts/{account_id}/history")
-    async def history(
-        account_id: str,
-        first: Annotated[date | None, Query(alias="from")] = None,
-        last: Annotated[date | None, Query(alias="to")] = None,
-        limit: Limit = LIMIT_DEFAULT,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """The account's health at the end of each day, ascending; never rewritten."""
-        start = problems.read_cursor(cursor, int)
-        first_day = start if start is not None else _day_number(first, 0)
-        async with snapshot(database) as connection:
-            if await select_account(connection, account_id) is None:
-                raise _unknown(account_id)
-            days = await select_history(connection, account_id, first_day, _day_number(last, DAYS))
-        shown = days[:limit]
-        more = days[limit].day if len(days) > limit else None
-        next_day = _day_number(date.fromisoformat(more), 0) if more else None
-        return problems.page(
-            [_row(day) for day in shown],
-            None if next_day is None else problems.write_cursor(next_day),
-        )
-
-    @app.get("/v1/partitions")
-    async def partitions() -> dict[str, Any]:
-        """Where each partition of the log stands: its clock, mode and counts."""
-        async with snapshot(database) as connection:
-            return problems.page(await select_partitions(connection), None)
-
     return app
 
 
-def _unknown(account_id: str) -> Problem:
-    return Problem(404, "unknown_account", f"No event of account {account_id!r} was accepted yet.")
+async def _reading(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with snapshot(request.app.state.database) as connection:
+        yield connection
+
+
+routes = APIRouter()
+Reading = Annotated[AsyncConnection, Depends(_reading)]
+
+
+@routes.get("/v1/accounts")
+async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading) -> Response:
+    """Accounts by their health, the worst first."""
+    after = problems.read_cursor(filters.cursor, Page)
+    given = {name: getattr(filters, name) for name in ("band", "q", *FILTERS)}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    rows = await select_accounts(reading, wanted, filters.sort, after, filters.limit + 1)
+    shown = rows[: filters.limit]
+    more = len(rows) > filters.limit
+    cursor = problems.write_cursor(Page(*shown[-1][:2])) if more else None
+    body = _Accounts([msgspec.Raw(record.encode()) for _, _, record in shown], cursor)
+    return Response(msgspec.json.encode(body), media_type=JSON)
+
+
+@routes.get("/v1/accounts/{account_id:encoded}")
+async def account(account_id: AccountId, reading: Reading) -> Response:
+    """One account's health, as it was last published."""
+    return Response(await _record(reading, account_id), media_type=JSON)
+
+
+@routes.get("/v1/accounts/{account_id:encoded}/history")
+async def history(
+    account_id: AccountId, days: Annotated[DayRange, Query()], reading: Reading
+) -> dict[str, Any]:
+    """The account's health at the end of each day, ascending; never rewritten."""
+    next_day = problems.read_cursor(days.cursor, _NextDay)
+    first_day = next_day.day if next_day else _day_number(days.first, 0)
+    last_day = _day_number(days.last, DAYS)
+    await _record(reading, account_id)
+    rows = await select_history(reading, account_id, first_day, last_day, days.limit + 1)
+    more = rows[days.limit].day if len(rows) > days.limit else None
+    cursor = None
+    if more is not None:
+        cursor = problems.write_cursor(_NextDay(_day_number(date.fromisoformat(more), 0)))
+    return problems.page([msgspec.to_builtins(row) for row in rows[: days.limit]], cursor)
+
+
+@routes.get("/v1/partitions")
+async def partitions(reading: Reading) -> dict[str, Any]:
+    """Where each partition of the log stands: its clock, mode and counts."""
+    return problems.page(await select_partitions(reading), None)
+
+
+async def _record(reading: AsyncConnection, account_id: str) -> str:
+    record = await select_account(reading, account_id)
+    if record is None:
+        message = f"No event of account {account_id!r} was accepted yet."
+        raise Problem(404, "unknown_account", message)
+    return record
 
 
 def _day_number(day: date | None, default: int) -> int:
     return default if day is None else (day - EPOCH).days
-
-
-def _row(day: DayHealth) -> dict[str, Any]:
-    return msgspec.to_builtins(day)

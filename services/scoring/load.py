@@ -31,9 +31,10 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.table import HashTable
 from services.scoring.engine.windows import recount, turned_bits
-from services.scoring.store import unpack
+from services.scoring.rows import unpack
 from shared.events import CONFIG, Config, decode_health
 from shared.offsets import Claim, confirm
+from shared.runtime import UserError
 
 
 class _Clock(msgspec.Struct):
@@ -96,6 +97,7 @@ async def _load_plan(reader: _Reader, state: State) -> None:
     assert isinstance(config, Config)
     plan = state.plan = compile_plan(config.document)
     known = {row.definition: row for row in await reader.rows("signal", "*")}
+    state.next_signal_no = 1 + max((row.signal_no for row in known.values()), default=0)
     for signal in plan.signals:
         row = known[signal.definition]
         state.signals.append(new_signal(signal, row.signal_no, row.since_day, 0))
@@ -185,7 +187,8 @@ async def _load_health(reader: _Reader, state: State) -> None:
         accounts.published_tenths[account] = NO_SCORE if score is None else round(score * 10)
         accounts.published_coverage[account] = round(health.coverage * 100)
         for name, part in msgspec.json.decode(time_parts).items():
-            state.time_parts[account, columns[name]] = part
+            if name in columns:
+                state.time_parts[account, columns[name]] = part
 
 
 async def _load_history(reader: _Reader, state: State) -> None:
@@ -219,12 +222,23 @@ def _buckets_in_use(state: State) -> list[int]:
     return [bucket(state.day - back, OWN) for back in range(-1, DAYS_IN_USE + 1)]
 
 
+async def refuse_other_count(connection: AsyncConnection, partitions: int) -> None:
+    """Raises UserError where the state was made from a log of another number of partitions."""
+    sql = "SELECT min(partitions) FROM scoring.partition WHERE partitions <> $1"
+    kept = (await connection.exec_driver_sql(sql, (partitions,))).scalar_one()
+    if kept is not None:
+        raise UserError(
+            f"The log has {partitions} partitions, and what the database holds was made from"
+            f" {kept}: accounts would move. See `myaku log repartition`."
+        )
+
+
 async def load_seen(connection: AsyncConnection, state: State, buckets: list[int]) -> None:
     """Bring buckets of deduplication hashes into memory; what has no rows is empty."""
     if not buckets:
         return
     sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket = ANY($2::int[])"
-    rows = await connection.exec_driver_sql(sql, (state.partition, buckets))
+    rows: Sequence[Any] = (await connection.exec_driver_sql(sql, (state.partition, buckets))).all()
     for number in buckets:
         state.seen[number] = HashTable()
     for number, hashes in rows:
@@ -233,7 +247,8 @@ async def load_seen(connection: AsyncConnection, state: State, buckets: list[int
 
 async def _load_receipts(reader: _Reader, state: State) -> None:
     sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket % 2 = $2"
-    rows = await reader.connection.exec_driver_sql(sql, (reader.partition, RECEIPT))
+    found = await reader.connection.exec_driver_sql(sql, (reader.partition, RECEIPT))
+    rows: Sequence[Any] = found.all()
     for number, hashes in rows:
         table = state.seen.setdefault(number, HashTable())
         table.add(np.frombuffer(hashes, dtype="<u8"))

@@ -1,9 +1,10 @@
 """One batch of one partition: read it, let the engine decide, save it, pass it on."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,16 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.scoring import relay
 from services.scoring.engine import Effects, RawRecord, State, advance
 from services.scoring.engine.calendar import iso_time
-from services.scoring.engine.decode import Columns, columns, decode
+from services.scoring.engine.decode import columns, decode
 from services.scoring.engine.dedupe import evict, wanted
-from services.scoring.load import Loaded, load, load_seen
-from services.scoring.store import mark_relayed, save
+from services.scoring.load import Loaded, load, load_seen, refuse_other_count
+from services.scoring.rows import Rows, rows_of
+from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
 from shared import metrics
 from shared.database import snapshot, transaction
 from shared.events import TICK, Marker
 from shared.kafka import partition_of
 from shared.offsets import Claim, claim
 from shared.runtime import UserError, log
+
+T = TypeVar("T")
 
 COMMIT_EVENTS_MAX = 50_000
 COMMIT_TICKS_MAX = 250
@@ -55,24 +59,26 @@ class Scoring:
         if marker is None:
             raise UserError("usage.accepted has no log marker: make the topics with `myaku up`.")
         async with transaction(self.database) as connection:
+            await refuse_other_count(connection, marker.partitions)
             held = await claim(connection, "scoring", partition, marker.id, self.owner)
+            await save_partitions(connection, held, marker.partitions)
         async with snapshot(self.database) as connection:
             loaded = await load(connection, held)
         if loaded.state.clock.live and self.clock == "events":
             raise UserError("This deployment is live and never returns to history: --clock wall.")
-        await self._send_again(loaded, marker.id, partition)
+        await self._send_again(loaded, held)
         relayed = loaded.outbox[-1][0] if loaded.outbox else None
         self.partitions[partition] = Partition(held, loaded.state, marker.partitions, relayed)
         return held.next
 
-    async def _send_again(self, loaded: Loaded, log_id: str, partition: int) -> None:
+    async def _send_again(self, loaded: Loaded, held: Claim) -> None:
         """What the log lacks: the outbox that was left, and on a new log every newest record."""
         for _, records in loaded.outbox:
-            await relay.send(self.producer, partition, records)
-        if loaded.relayed_log_id != log_id:
-            await relay.send(self.producer, partition, relay.newest(loaded.state))
+            await relay.send(self.producer, held.partition, records)
+        if loaded.relayed_log_id != held.log_id:
+            await relay.send(self.producer, held.partition, relay.newest(loaded.state))
             async with transaction(self.database) as connection:
-                await relay.save_log_id(connection, partition, log_id)
+                await save_log_id(connection, held)
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Handle records, in one transaction or, when they are many, in several."""
@@ -83,14 +89,12 @@ class Scoring:
         raw = [(record.offset, record.key, record.value) for record in records]
         await self._gather(held.state, raw)
 
-        effects = await asyncio.get_running_loop().run_in_executor(
-            self.thread, self._decide, held, raw
-        )
+        effects, rows = await self._in_thread(self._decide, held, raw)
 
         with metrics.COMMIT_SECONDS.time():
             async with transaction(self.database) as connection:
                 offset = records[-1].offset + 1
-                held.claim = await save(connection, held.claim, offset, held.state, effects)
+                held.claim = await save(connection, held.claim, offset, rows)
                 if held.relayed is not None:
                     await mark_relayed(connection, held.claim, held.relayed)
         held.relayed = None
@@ -102,12 +106,17 @@ class Scoring:
 
     async def _gather(self, state: State, raw: Sequence[RawRecord]) -> None:
         """Bring into memory the days of deduplication that the records need."""
-        if buckets := wanted(state, _events(raw)):
+        if buckets := await self._in_thread(_wanted, state, raw):
             async with snapshot(self.database) as connection:
                 await load_seen(connection, state, buckets)
 
-    def _decide(self, held: Partition, raw: Sequence[RawRecord]) -> Effects:
-        return advance(held.state, raw, lambda account: partition_of(account, held.partitions))
+    def _decide(self, held: Partition, raw: Sequence[RawRecord]) -> tuple[Effects, Rows]:
+        effects = advance(held.state, raw, lambda account: partition_of(account, held.partitions))
+        return effects, rows_of(held.state, effects)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The one thread that computes: the event loop is free for heartbeats meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
 
     def drop(self, partition: int) -> None:
         """Forget the partition's state."""
@@ -126,9 +135,9 @@ def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecor
         yield records[start:]
 
 
-def _events(raw: Sequence[RawRecord]) -> Columns:
+def _wanted(state: State, raw: Sequence[RawRecord]) -> list[int]:
     decoded, _ = decode(raw)
-    return columns(decoded)
+    return wanted(state, columns(decoded))
 
 
 def _count(held: Partition, effects: Effects) -> None:

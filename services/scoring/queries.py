@@ -14,8 +14,8 @@ FILTERS = ("csm", "size", "stage", "plan")
 SORTS = {
     "score": "coalesce(score, 1e9)",
     "-score": "-coalesce(score, -1e9)",
-    "change_7d": "coalesce((record->>'change_7d')::float8, 1e9)",
-    "change_28d": "coalesce((record->>'change_28d')::float8, 1e9)",
+    "change_7d": "coalesce(change_7d, 1e9)",
+    "change_28d": "coalesce(change_28d, 1e9)",
     "account_id": "0::float8",
 }
 """The worst first, what is unknown last; accounts of equal value by their id."""
@@ -36,8 +36,8 @@ async def select_accounts(
     after: Page | None,
     limit: int,
 ) -> Sequence[tuple[float, str, str]]:
-    """(sort value, account id, health record as JSON text) of open accounts, in order."""
-    conditions = ["coalesce(record->'profile'->>'closed', 'false') <> 'true'"]
+    """(sort value, account id, health record as JSON text) of the accounts, in order."""
+    conditions = ["true"]
     values: dict[str, Any] = {"limit": limit}
     for name, wanted in filters.items():
         conditions.append(_condition(name))
@@ -60,8 +60,8 @@ def _condition(name: str) -> str:
     if name == "band":
         return "band = :band"
     if name == "q":
-        return "(account_id ILIKE :q OR record->'profile'->>'name' ILIKE :q)"
-    return f"record->'profile'->>'{name}' = :{name}"
+        return "(account_id ILIKE :q OR profile->>'name' ILIKE :q)"
+    return f"profile->>'{name}' = :{name}"
 
 
 def _pattern(wanted: str) -> str:
@@ -93,9 +93,9 @@ class DayHealth:
 
 
 async def select_history(
-    connection: AsyncConnection, account_id: str, first_day: int, last_day: int
+    connection: AsyncConnection, account_id: str, first_day: int, last_day: int, limit: int
 ) -> list[DayHealth]:
-    """One row per closed day of the account's life, ascending, both ends included.
+    """The first rows of an account's closed days, ascending, both ends included.
 
     The table has a row where the health differs from the day before; here each day has one.
     """
@@ -118,8 +118,9 @@ async def select_history(
     ).all()
     days: list[DayHealth] = []
     for at, row in enumerate(rows):
-        end = rows[at + 1].day - 1 if at + 1 < len(rows) else min(last_day, row.last_closed)
-        days.extend(_day(row, day) for day in range(max(row.day, first_day), end + 1))
+        end = rows[at + 1].day if at + 1 < len(rows) else min(last_day, row.last_closed) + 1
+        missing = range(max(row.day, first_day), end)[: limit - len(days)]
+        days.extend(_day(row, day) for day in missing)
     return days
 
 

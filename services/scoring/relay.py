@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.engine import State
 from shared.events import CONFIG, HEALTH_CHANGES, encode
@@ -40,11 +38,3 @@ def newest(state: State) -> list[tuple[bytes, bytes]]:
     records = [(CONFIG.encode(), state.active_config)] if state.active_config else []
     published = sorted(filter(None, state.accounts.published), key=lambda one: one.account_id)
     return records + [(health.account_id.encode(), encode(health)) for health in published]
-
-
-async def save_log_id(connection: AsyncConnection, partition: int, log_id: str) -> None:
-    """Remember that the log has every account's newest record."""
-    await connection.execute(
-        text("UPDATE scoring.partition SET relayed_log_id = :log_id WHERE partition = :partition"),
-        {"log_id": log_id, "partition": partition},
-    )

@@ -119,7 +119,12 @@ def _signal(state: State, kept: Any) -> Any:
     if isinstance(kept, DaySets):
         used = kept.things.count
         words = zip(kept.owners[:used], kept.things.hashes, kept.low, kept.high, strict=False)
-        alive = sorted(row for row in (tuple(map(int, word)) for word in words) if any(row[2:]))
+        inside = sum(1 << day % 128 for day in range(max(0, state.day - 120), state.day + 1))
+        bits = (
+            (int(owner), int(thing), (int(high) << 64 | int(low)) & inside)
+            for owner, thing, low, high in words
+        )
+        alive = sorted(row for row in bits if row[2])
         return alive, {window: counts[:count].tolist() for window, counts in kept.counts.items()}
     if isinstance(kept, LastDays):
         return kept.days[:count].tolist()
@@ -127,7 +132,7 @@ def _signal(state: State, kept: Any) -> Any:
     return np.nan_to_num(kept.values[:count], nan=-1).tolist(), kept.days[:count].tolist()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
     engine: AsyncEngine, seed: int
 ) -> None:
@@ -138,7 +143,7 @@ async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
         assert comparable(loaded) == comparable(worker.state)
 
 
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize("seed", range(100, 102))
 async def test_reloading_at_any_commit_sends_the_same(engine: AsyncEngine, seed: int) -> None:
     state, sent = State(PARTITION, 1), []
     for batch in RandomLog(seed).batches(40):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from services.scoring.engine.calendar import iso_time
-
 from services.scoring.engine.decode import (
     Columns,
     Event,
@@ -238,7 +237,7 @@ class _Step:
         state.clock.now_ms = midnight_ms
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
         accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = evaluation.tenths
-        forget(state)
+        forget(state, self.effects)
         self.effects.closed = True
         self._fold_held(state.day)
 

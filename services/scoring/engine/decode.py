@@ -1,7 +1,9 @@
 """Records of `usage.accepted` as typed events in columns."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,6 +37,8 @@ class Record(msgspec.Struct, gc=False):
 
 
 _decode_event = msgspec.json.Decoder(Event).decode
+_decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def decode(
@@ -59,6 +63,9 @@ def decode_body(key: bytes | None, value: bytes) -> Event | Control:
     event = _decode_event(value)
     if not all(map(_is_time, (event.time, event.received_at, event.original_time or event.time))):
         raise msgspec.ValidationError("times are RFC 3339 UTC with milliseconds, 24 characters")
+    _decode_properties(event.properties)
+    if _NUL.search(value):
+        raise msgspec.ValidationError("NUL cannot be kept")
     return event
 
 

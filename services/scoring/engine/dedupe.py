@@ -82,11 +82,12 @@ def wanted(state: State, batch: Columns) -> list[int]:
     return [number for day in days if (number := bucket(day, OWN)) not in state.seen]
 
 
-def forget(state: State) -> None:
-    """Drop the buckets that left the horizon."""
+def forget(state: State, effects: Effects) -> None:
+    """Drop the buckets that left the horizon, also what this step has put into them."""
     oldest = state.day - HORIZON_DAYS
     for number in [number for number in state.seen if number // 2 < oldest]:
         del state.seen[number]
+        effects.seen.pop(number, None)
 
 
 def evict(state: State) -> None:

@@ -30,14 +30,13 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
         signal.definition: kept
         for signal, kept in zip(old.signals if old else (), state.signals, strict=True)
     }
-    unused = 1 + max((kept.signal_no for kept in state.signals), default=0)
     state.plan = plan
     state.signals = []
     for signal in plan.signals:
         kept = known.get(signal.definition)
         if kept is None:
-            kept = new_signal(signal, unused, since_day, state.accounts.count)
-            unused += 1
+            kept = new_signal(signal, state.next_signal_no, since_day, state.accounts.count)
+            state.next_signal_no += 1
         state.signals.append(kept)
     _forget_latest(state, {kept.signal_no for kept in state.signals}, effects)
     _follow(state, [column.name for column in old.columns] if old else [])

@@ -139,6 +139,7 @@ class State:
     active_config: bytes | None = None  # the `myaku.config` record in effect
     next_config: bytes | None = None  # one that waits for the next tick
     signals: list[SignalState] = field(default_factory=list)  # as in plan.signals
+    next_signal_no: int = 1  # above those of all signals that this state has had
     profile_numbers: FloatArray = field(
         default_factory=lambda: np.zeros((0, 16))
     )  # [field, account]

@@ -21,7 +21,8 @@ CREATE TABLE scoring.partition (
     clock jsonb NOT NULL DEFAULT '{}',
     relayed_log_id text NOT NULL DEFAULT '',
     duplicates bigint NOT NULL DEFAULT 0,
-    too_old bigint NOT NULL DEFAULT 0
+    too_old bigint NOT NULL DEFAULT 0,
+    partitions int
 ) WITH (fillfactor = 50);
 
 CREATE TABLE scoring.configuration (
@@ -54,7 +55,7 @@ CREATE TABLE scoring.fact (
     name text NOT NULL,
     time_ms bigint NOT NULL,
     event_id text NOT NULL,
-    value jsonb NOT NULL,
+    value json NOT NULL,
     PRIMARY KEY (partition, account_no, name)
 ) WITH (fillfactor = 70);
 
@@ -111,7 +112,10 @@ CREATE TABLE scoring.health (
     sequence bigint NOT NULL,
     score double precision,
     band text,
-    record jsonb NOT NULL,
+    change_7d double precision,
+    change_28d double precision,
+    profile jsonb NOT NULL,
+    record json NOT NULL,
     time_parts jsonb NOT NULL,
     PRIMARY KEY (partition, account_no)
 ) WITH (fillfactor = 70);

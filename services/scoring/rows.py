@@ -1,0 +1,200 @@
+"""A step's effects as rows: for each table, the columns to write. Pure."""
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.state import NO_SCORE, DaySets, DaySums, LastDays, SignalState, State
+from services.scoring.engine.table import IntArray
+from shared.configuration import HORIZON_DAYS
+from shared.events import encode
+
+Columns = list[list[Any]]
+"""A table's columns without the partition, all of one length; none at all without rows."""
+
+SHOWN = ("name", "csm", "size", "stage", "plan")
+"""The profile fields by which accounts are looked up."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a commit writes. None is what did not change, as opposed to what is empty now."""
+
+    partition: int
+    number: int
+    clock: str
+    duplicates: int
+    too_old: int
+    configuration: Columns | None
+    signals: Columns | None
+    accounts: Columns
+    facts: Columns
+    facts_gone: Columns
+    day_sums: Columns
+    day_sets: Columns
+    last_days: Columns
+    health: Columns
+    history: Columns
+    seen: Columns
+    held: Columns
+    released_days: list[int]
+    outbox: bytes | None
+    quarantined: Columns
+    oldest_day: int | None  # what is older has left the horizon; None if no day was closed
+
+
+def rows_of(state: State, effects: Effects) -> Rows:
+    """What the step that ended in this state has to write."""
+    known = [at for at in sorted(effects.facts) if at[1] in state.accounts.facts[at[0]]]
+    return Rows(
+        partition=state.partition,
+        number=effects.number,
+        clock=encode({"clock": state.clock, "next_number": state.next_number}).decode(),
+        duplicates=effects.duplicates,
+        too_old=effects.too_old,
+        configuration=_columns(_configuration(state)) if effects.config_changed else None,
+        signals=_columns(_signals(state)) if effects.plan_changed else None,
+        accounts=_columns(_accounts(state, effects)),
+        facts=_columns(_facts(state, known)),
+        facts_gone=_columns(effects.facts.difference(known)),
+        day_sums=_day_sums(state, effects),
+        day_sets=_day_sets(state, effects),
+        last_days=_last_days(state, effects),
+        health=_columns(_health(state, effects)),
+        history=_columns(_history(effects)),
+        seen=_columns(
+            (bucket, effects.number, np.concatenate(hashes).astype("<u8").tobytes())
+            for bucket, hashes in effects.seen.items()
+        ),
+        held=_columns(held for held in effects.held if held.day in state.held),
+        released_days=effects.released_days,
+        outbox=pack(effects.outbox) if effects.outbox else None,
+        quarantined=_columns(effects.quarantined),
+        oldest_day=state.day - HORIZON_DAYS if effects.closed else None,
+    )
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> Columns:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _configuration(state: State) -> Iterator[Sequence[Any]]:
+    for place, record in (("active", state.active_config), ("next", state.next_config)):
+        if record is not None:
+            yield place, record
+
+
+def _signals(state: State) -> Iterator[Sequence[Any]]:
+    assert state.plan is not None
+    for signal, kept in zip(state.plan.signals, state.signals, strict=True):
+        yield kept.signal_no, signal.definition, kept.since_day
+
+
+def _accounts(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
+    accounts = state.accounts
+    for account in sorted(effects.accounts):
+        created_day, late = accounts.created_days[account], accounts.late[account]
+        yield account, accounts.ids[account], int(created_day), bool(late)
+
+
+def _facts(state: State, known: list[tuple[int, str]]) -> Iterator[Sequence[Any]]:
+    for account, name in known:
+        fact = state.accounts.facts[account][name]
+        yield account, name, fact.time_ms, fact.event_id, encode(fact.value).decode()
+
+
+def _touched(
+    state: State, touched: Iterable[tuple[int, IntArray]]
+) -> Iterator[tuple[SignalState, IntArray]]:
+    """The signals that the plan still has, each with the distinct numbers given for it."""
+    kept = {signal.signal_no: signal for signal in state.signals}
+    by_signal: dict[int, list[IntArray]] = {}
+    for signal_no, numbers in touched:
+        by_signal.setdefault(signal_no, []).append(numbers)
+    for signal_no, parts in by_signal.items():
+        if signal_no in kept:
+            yield kept[signal_no], np.unique(np.concatenate(parts))
+
+
+def _day_sums(state: State, effects: Effects) -> Columns:
+    count = max(1, state.accounts.count)
+    cells = [(signal_no, days * count + at) for signal_no, at, days in effects.sums]
+    columns: Columns = [[], [], [], []]
+    for kept, numbers in _touched(state, cells):
+        assert isinstance(kept, DaySums)
+        days, accounts = np.divmod(numbers, count)
+        inside = days >= state.day - HORIZON_DAYS
+        days, accounts = days[inside], accounts[inside]
+        values = kept.values[days % len(kept.values), accounts]
+        _extend(columns, kept.signal_no, days, accounts, values)
+    return columns if columns[0] else []
+
+
+def _day_sets(state: State, effects: Effects) -> Columns:
+    columns: Columns = [[], [], [], [], [], []]
+    for kept, things in _touched(state, effects.things):
+        assert isinstance(kept, DaySets)
+        hashes, low, high = (
+            words[things].view(np.int64) for words in (kept.things.hashes, kept.low, kept.high)
+        )
+        at_day = np.full(len(things), state.day)
+        _extend(columns, kept.signal_no, kept.owners[things], hashes, at_day, low, high)
+    return columns if columns[0] else []
+
+
+def _last_days(state: State, effects: Effects) -> Columns:
+    columns: Columns = [[], [], []]
+    for kept, accounts in _touched(state, effects.last_days):
+        assert isinstance(kept, LastDays)
+        _extend(columns, kept.signal_no, accounts, kept.days[accounts])
+    return columns if columns[0] else []
+
+
+def _extend(columns: Columns, signal_no: int, *arrays: IntArray) -> None:
+    columns[0].extend([signal_no] * len(arrays[0]))
+    for column, array in zip(columns[1:], arrays, strict=True):
+        column.extend(array.tolist())
+
+
+def _health(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
+    names = [column.name for column in state.plan.columns] if state.plan else []
+    for account in sorted(effects.health):
+        health = state.accounts.published[account]
+        assert health is not None
+        parts = zip(names, state.time_parts[account].tolist(), strict=True)
+        yield (
+            account,
+            health.account_id,
+            health.sequence,
+            health.score,
+            health.band,
+            health.change_7d,
+            health.change_28d,
+            _json({name: health.profile[name] for name in SHOWN if name in health.profile}),
+            _json(health),
+            _json({name: part for name, part in parts if part}),
+        )
+
+
+def _history(effects: Effects) -> Iterator[Sequence[Any]]:
+    for account, day, tenths, *others in effects.history:
+        yield account, day, None if tenths == NO_SCORE else tenths, *others
+
+
+def _json(value: Any) -> str:
+    return encode(value).decode()
+
+
+def pack(records: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Outbox records as one value."""
+    return zlib.compress(msgspec.msgpack.encode(records), 1)
+
+
+def unpack(packed: bytes) -> list[tuple[bytes, bytes]]:
+    """The records of an outbox row."""
+    return msgspec.msgpack.decode(zlib.decompress(packed), type=list[tuple[bytes, bytes]])
