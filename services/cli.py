@@ -29,3 +29,7 @@ def main() -> None:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

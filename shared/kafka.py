@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from msgspec import MsgspecError
 
@@ -108,20 +108,25 @@ async def send_in_order(
 ) -> None:
     """Send records to one partition; returns when the broker has acknowledged all of them.
 
-    One request at a time is in flight to a partition, so that their order is kept. Raises
-    KafkaError, or TimeoutError after SEND_SECONDS_MAX.
+    A batch is acknowledged before the next one goes: one that fails lets none overtake it. Raises
+    KafkaError, or TimeoutError where one batch takes more than SEND_SECONDS_MAX.
     """
-    acknowledged = []
+    for batch in _batches(producer, records):
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await (await producer.send_batch(batch, topic, partition=partition))
+
+
+def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:
     batch = producer.create_batch()
     for key, value, headers in records:
         if batch.append(key=key, value=value, headers=headers, timestamp=None) is None:
-            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            batch.close()
+            yield batch
             batch = producer.create_batch()
             batch.append(key=key, value=value, headers=headers, timestamp=None)
     if batch.record_count():
-        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-    async with asyncio.timeout(SEND_SECONDS_MAX):
-        await asyncio.gather(*acknowledged)
+        batch.close()
+        yield batch
 
 
 def partition_of(account_id: str, partitions: int) -> int:
@@ -131,8 +136,17 @@ def partition_of(account_id: str, partitions: int) -> int:
 
 async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str) -> int:
     """How many partitions the topic has; 0 if there is no such topic."""
-    cluster = await client.client.fetch_all_metadata()
+    connection = client.client if isinstance(client, AIOKafkaProducer) else client._client
+    cluster = await connection.fetch_all_metadata()
     return len(cluster.partitions_for_topic(topic) or ())
+
+
+async def require_topic(
+    client: AIOKafkaConsumer | AIOKafkaProducer, topic: str, settings: Settings
+) -> None:
+    """Raises UserError where there is no such topic."""
+    if not await partitions_of(client, topic):
+        raise UserError(f"There is no topic {topic} at {settings.kafka}: `myaku up` makes it.")
 
 
 async def create_log(
@@ -161,20 +175,34 @@ async def create_log(
             found |= await read_markers(
                 settings, [TopicPartition(topic, number) for number in range(count)]
             )
-        ids = {marker.id for marker in found.values() if marker}
-        if len(ids) > 1:
-            raise UserError(f"The topics at {settings.kafka} belong to different logs: {ids}.")
-        log_id = next(iter(ids), log_id)
+        wanted_marker = _agreed(settings, found, log_id)
         for place, marker in found.items():
             if marker is None:
-                count = sum(1 for other in found if other.topic == place.topic)
-                value = encode(Marker(log_id, count))
+                value = encode(wanted_marker)
                 await sender.send_and_wait(
                     place.topic, value, key=LOG.encode(), partition=place.partition
                 )
-        return log_id
+        return wanted_marker.id
     finally:
         await sender.stop()
+
+
+def _agreed(
+    settings: Settings, found: Mapping[TopicPartition, Marker | None], log_id: str
+) -> Marker:
+    """The marker of all partitions. Raises UserError where they cannot be one log."""
+    counts = {sum(1 for place in found if place.topic == topic) for topic in MARKED_TOPICS}
+    counts |= {marker.partitions for marker in found.values() if marker}
+    ids = {marker.id for marker in found.values() if marker}
+    if len(ids) > 1:
+        names = ", ".join(sorted(ids))
+        raise UserError(f"The topics at {settings.kafka} belong to different logs: {names}.")
+    if len(counts) > 1:
+        raise UserError(
+            f"Topics {' and '.join(MARKED_TOPICS)} at {settings.kafka} have, or were made with,"
+            f" different numbers of partitions: {sorted(counts)}. See `myaku log repartition`."
+        )
+    return Marker(next(iter(ids), log_id), counts.pop())
 
 
 async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
@@ -222,17 +250,27 @@ async def read_markers(
         await consumer.stop()
 
 
+def _cut(settings: Settings, place: TopicPartition) -> UserError:
+    return UserError(
+        f"Topic {place.topic} at {settings.kafka} has lost its first records, and with them the"
+        " log's marker: keep them (retention.ms=-1). See `myaku log adopt`."
+    )
+
+
 async def _read_marker(
     consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings
 ) -> Marker | None:
     records: list[ConsumerRecord] = []
     while not records:
-        batch = await consumer.getmany(place, timeout_ms=100, max_records=1)
+        try:
+            batch = await consumer.getmany(place, timeout_ms=100, max_records=1)
+        except OffsetOutOfRangeError as error:
+            raise _cut(settings, place) from error
         records = batch.get(place, [])
         if not records and consumer.highwater(place) == 0:
             return None
     try:
-        marker = decode_control(records[0].value)
+        marker = decode_control(records[0].value or b"")
     except MsgspecError:
         marker = None
     if not isinstance(marker, Marker):
@@ -252,6 +290,7 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
     sender = producer(settings)
     await start(sender, settings)
     try:
+        await require_topic(sender, USAGE_ACCEPTED, settings)
         for partition in range(await partitions_of(sender, USAGE_ACCEPTED)):
             await sender.send_and_wait(
                 USAGE_ACCEPTED, encode(record), key=CONFIG.encode(), partition=partition

@@ -1,7 +1,9 @@
-"""The commands of this room: `myaku up` and `myaku status`."""
+"""The commands of this room: `myaku up`, `myaku demo` and `myaku status`."""
 
 import asyncio
 import signal
+import sys
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,7 @@ from rich.text import Text
 
 from services.standalone import status as status_report
 from services.standalone import up as standalone
+from services.standalone.demo import demo as simulated
 from shared.configuration.files import SHIPPED
 from shared.data_dir import DEFAULT, DataDir
 
@@ -66,7 +69,32 @@ def register(app: typer.Typer) -> None:
             deliver_history=deliver_history,
             ports_from=ports_from,
         )
-        asyncio.run(run_until_told(options, Console()))
+        console = Console()
+
+        async def work(installation: standalone.Installation) -> None:
+            show_where(installation, console)
+            await installation.watch()
+
+        asyncio.run(run_until_told(options, console, work))
+
+    @app.command()
+    def demo(
+        data_dir: DataDirOption = simulated.DIRECTORY,
+        once: Annotated[bool, typer.Option("--once", help="End when all is shown.")] = False,
+    ) -> None:
+        """Play a simulated product's 90 days, and show who is at risk, why, and whom we told."""
+        simulated.make_directory(data_dir)
+        options = standalone.Options(data_dir, clock="events", ports_from=0)
+        console = Console()
+        stays = sys.stdin.isatty() and not once
+
+        async def work(installation: standalone.Installation) -> None:
+            await installation.while_watched(simulated.play(installation, console))
+            if stays:
+                show_where(installation, console)
+                await installation.watch()
+
+        asyncio.run(run_until_told(options, Console(stderr=True), work))
 
     @app.command()
     def status(
@@ -81,8 +109,12 @@ def register(app: typer.Typer) -> None:
             status_report.show(rows, Console())
 
 
-async def run_until_told(options: standalone.Options, console: Console) -> None:
-    """Run everything until a signal comes; each further one ends the wait of that moment."""
+async def run_until_told(
+    options: standalone.Options,
+    console: Console,
+    work: Callable[[standalone.Installation], Awaitable[None]],
+) -> None:
+    """Run everything until the work is done or a signal comes; a second one stops at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task
@@ -90,13 +122,15 @@ async def run_until_told(options: standalone.Options, console: Console) -> None:
         loop.add_signal_handler(number, task.cancel)
     try:
         async with standalone.running(options, console) as installation:
-            facts = Panel(
-                Text(where(installation)), title="Ready", subtitle="Ctrl-C stops", expand=False
-            )
-            console.print(facts, soft_wrap=True)
-            await installation.watch()
+            await work(installation)
     except asyncio.CancelledError:
         return
+
+
+def show_where(installation: standalone.Installation, console: Console) -> None:
+    """Say that all is ready, and where it is."""
+    facts = Panel(Text(where(installation)), title="Ready", subtitle="Ctrl-C stops", expand=False)
+    console.print(facts, soft_wrap=True)
 
 
 def where(installation: standalone.Installation) -> str:

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx2
 from rich.console import Console
@@ -74,6 +74,18 @@ class Installation:
             if any(started):
                 self.write_up_file()
             await asyncio.sleep(POLL_SECONDS)
+
+    async def while_watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, and meanwhile start again what ends. Raises UserError as `watch` does."""
+        tasks = {asyncio.create_task(work), asyncio.create_task(self.watch())}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in done:
+            await task
 
     def say(self, line: str) -> None:
         """Tell whoever sits at the terminal."""

@@ -1,0 +1,96 @@
+"""The demo's tables: who is at risk and why, and which alerts that raised. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+REASONS_MAX = 2
+WEAK_SCORE = 60
+SCORE_STEP = 20
+STYLES = {"critical": "bold red", "at_risk": "yellow", "warning": "yellow"}
+WORDS = {
+    "days_silent": "{:.0f} days without use",
+    "login_rate_28d": "{:.0%} of seats in use",
+    "active_users_28d": "{:.0f} active users",
+    "activity_change": "use {:+.0%} in 28 days",
+    "features_28d": "{:.0f} features in use",
+    "nps": "would recommend us: {:.0f} of 10",
+    "tickets_per_user": "{:.1f} tickets a user",
+}
+"""How the shipped scorecards' measures read."""
+
+
+def at_risk(accounts: Sequence[Mapping[str, Any]]) -> Table:
+    """Accounts (health records), in the order given."""
+    table = Table(title=f"{len(accounts)} accounts at risk", title_style="bold", expand=True)
+    table.add_column("account", no_wrap=True)
+    table.add_column("score", justify="right")
+    table.add_column("28 days", justify="right", no_wrap=True)
+    table.add_column("why", ratio=1)
+    table.add_column("renews", no_wrap=True)
+    table.add_column("MRR", justify="right", no_wrap=True)
+    table.add_column("owner", no_wrap=True)
+    for account in accounts:
+        profile, change = account["profile"], account["change_28d"]
+        table.add_row(
+            f"{profile.get('name', account['account_id'])} ({profile.get('size', '?')})",
+            Text(f"{account['score']:.0f}", STYLES.get(account["band"], "")),
+            "" if change is None else f"{change:+.0f}",
+            "; ".join(reasons(account["drivers"])),
+            str(profile.get("renews_on", "")),
+            _money(profile),
+            _person(profile.get("csm", "")),
+        )
+    return table
+
+
+def reasons(drivers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The weakest measures in words, the worst first; among equally bad ones the plainest first."""
+    plain = list(WORDS)
+
+    def rank(driver: Mapping[str, Any]) -> tuple[int, int]:
+        measure = driver["measure"]
+        place = plain.index(measure) if measure in plain else len(plain)
+        return driver["score"] // SCORE_STEP, place
+
+    weak = [one for one in drivers if one["score"] is not None and one["score"] < WEAK_SCORE]
+    worst = sorted(weak, key=rank)[:REASONS_MAX]
+    return [_reason(one["measure"], one["value"]) for one in worst]
+
+
+def _reason(measure: str, value: float) -> str:
+    words = WORDS.get(measure)
+    return words.format(value) if words else f"{measure.replace('_', ' ')} {value:g}"
+
+
+def alerts(raised: Sequence[Mapping[str, Any]]) -> Table:
+    """Alerts, in the order given."""
+    still = sum(1 for alert in raised if not alert["resolved_at"])
+    title = f"{len(raised)} alerts raised, {still} still open"
+    table = Table(title=title, title_style="bold", expand=True)
+    table.add_column("alert", ratio=1)
+    table.add_column("opened", no_wrap=True)
+    table.add_column("resolved", no_wrap=True)
+    table.add_column("first reason", ratio=1)
+    table.add_column("told", no_wrap=True)
+    for alert in raised:
+        first = alert["reasons"][0]["text"] if alert["reasons"] else ""
+        table.add_row(
+            Text(alert["title"], STYLES.get(alert["severity"] or "", "")),
+            str(alert["opened_at"])[:10],
+            str(alert["resolved_at"] or "")[:10],
+            first,
+            _person(alert["owner"]),
+        )
+    return table
+
+
+def _money(profile: Mapping[str, Any]) -> str:
+    amount = str(profile.get("mrr", ""))
+    return f"{float(amount):,.0f} {profile.get('currency', '')}" if amount else ""
+
+
+def _person(address: str) -> str:
+    return address.partition("@")[0]
