@@ -129,7 +129,7 @@ decode_health = msgspec.json.Decoder(Health).decode
 
 
 def sign(value: bytes, secret_key: str) -> bytes:
-    """The signature that lets a `myaku.` record into `usage.events`: hex HMAC-SHA256 of its bytes."""
+    """What lets a `myaku.` record into `usage.events`: hex HMAC-SHA256 of its bytes."""
     return hmac.new(secret_key.encode(), value, "sha256").hexdigest().encode()
 
 

@@ -32,7 +32,7 @@ FIRST_RECORD_SECONDS = 10
 SEND_SECONDS_MAX = 60
 
 Headers = list[tuple[str, bytes]]
-Record = tuple[bytes | None, bytes, Headers]
+Record = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers."""
 
 
@@ -141,12 +141,9 @@ async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str)
     return len(cluster.partitions_for_topic(topic) or ())
 
 
-async def require_topic(
-    client: AIOKafkaConsumer | AIOKafkaProducer, topic: str, settings: Settings
-) -> None:
-    """Raises UserError where there is no such topic."""
-    if not await partitions_of(client, topic):
-        raise UserError(f"There is no topic {topic} at {settings.kafka}: `myaku up` makes it.")
+def no_topic(topic: str, settings: Settings) -> UserError:
+    """The sentence for a topic that is not there."""
+    return UserError(f"There is no topic {topic} at {settings.kafka}: `myaku up` makes it.")
 
 
 async def create_log(
@@ -290,8 +287,10 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
     sender = producer(settings)
     await start(sender, settings)
     try:
-        await require_topic(sender, USAGE_ACCEPTED, settings)
-        for partition in range(await partitions_of(sender, USAGE_ACCEPTED)):
+        count = await partitions_of(sender, USAGE_ACCEPTED)
+        if not count:
+            raise no_topic(USAGE_ACCEPTED, settings)
+        for partition in range(count):
             await sender.send_and_wait(
                 USAGE_ACCEPTED, encode(record), key=CONFIG.encode(), partition=partition
             )

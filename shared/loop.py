@@ -6,8 +6,8 @@ loaded, and that whatever fails is thrown away and loaded again.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from aiokafka import (
@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from shared import kafka, metrics
 from shared.database import LOST
 from shared.events import Marker
+from shared.lane import Lane
 from shared.offsets import Fenced
 from shared.runtime import Running, UserError, log
 from shared.settings import Settings
@@ -33,12 +34,18 @@ NOWHERE = TopicPartition("__none__", 0)
 
 POLL_MS = 200
 POLL_RECORDS_MAX = 5_000
-QUEUE_RECORDS_MAX = 50_000
 FINISH_SECONDS = 10
+STUCK_SECONDS = 90.0
+"""Without an assignment or an answer for so long, while the broker answers others: stuck."""
+
 RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 10.0
 FENCED_SECONDS = 5.0
 """After a fence: longer than a heartbeat, so that a worker that was replaced learns it first."""
+
+
+class Stuck(Exception):
+    """The consumer gets nothing though the broker is there: only a new process helps."""
 
 
 class Room(Protocol):
@@ -54,45 +61,6 @@ class Room(Protocol):
         """Forget the partition's state."""
 
 
-class Lane:
-    """One assigned partition: its records on their way from the poll loop to the room."""
-
-    def __init__(self, place: TopicPartition) -> None:
-        self.place = place
-        self.open = False
-        self.closed = False
-        self.records: deque[ConsumerRecord] = deque()
-        self.filled = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether more records may be fetched for it."""
-        return self.open and not self.closed and len(self.records) < QUEUE_RECORDS_MAX
-
-    def put(self, records: Sequence[ConsumerRecord]) -> None:
-        self.records.extend(records)
-        self.filled.set()
-
-    async def take(self) -> list[ConsumerRecord]:
-        """All that arrived meanwhile; waits for the first. Empty when the lane was closed."""
-        await self.filled.wait()
-        self.filled.clear()
-        taken = list(self.records)
-        self.records.clear()
-        return taken
-
-    def shut(self) -> None:
-        """Stop applying at once: what is queued will be read again by whoever comes next."""
-        self.open = False
-        self.records.clear()
-
-    def close(self) -> None:
-        self.shut()
-        self.closed = True
-        self.filled.set()
-
-
 class Loop(ConsumerRebalanceListener):
     """Runs a room over the partitions that the consumer group gives to this process."""
 
@@ -103,6 +71,7 @@ class Loop(ConsumerRebalanceListener):
         self.running = running
         self.lanes: dict[TopicPartition, Lane] = {}
         self.faults: asyncio.Queue[BaseException] = asyncio.Queue()
+        self.unassigned_since: float | None = None
         self.consumer: AIOKafkaConsumer
 
     async def run(self, group: str) -> None:
@@ -119,11 +88,16 @@ class Loop(ConsumerRebalanceListener):
         )
         await kafka.start(self.consumer, self.settings)
         try:
+            if self.topic not in await self.consumer.topics():
+                raise kafka.no_topic(self.topic, self.settings)
+            self.unassigned_since = asyncio.get_running_loop().time()
             self.consumer.subscribe([self.topic], listener=self)
             await self._poll()
         finally:
             await self.on_partitions_revoked(list(self.lanes))
-            await self.consumer.stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS):
+                    await self.consumer.stop()
 
     async def _poll(self) -> None:
         turn = 0
@@ -143,19 +117,40 @@ class Loop(ConsumerRebalanceListener):
                     " the log was cut or replaced. See `myaku log adopt`."
                 ) from error
             for place, records in batch.items():
-                lane = self.lanes.get(place)
-                if lane and lane.open:
+                if lane := self.lanes.get(place):
                     lane.put(records)
-                self._measure(place, records)
+            self._measure()
+            await self._watch()
 
-    def _measure(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        highwater = self.consumer.highwater(place)
-        if highwater is not None and records:
-            behind = highwater - records[-1].offset - 1
-            metrics.LAG.labels(partition=str(place.partition)).set(behind)
+    def _measure(self) -> None:
+        """How far each partition is behind; the broker tells its end with every answer."""
+        for lane in self.lanes.values():
+            highwater = self.consumer.highwater(lane.place) if lane.open else None
+            if highwater is not None:
+                behind = max(0, highwater - lane.handled)
+                metrics.LAG.labels(partition=str(lane.place.partition)).set(behind)
+
+    async def _watch(self) -> None:
+        """Raises Stuck when this process has to be started anew."""
+        now = asyncio.get_running_loop().time()
+        for lane in self.lanes.values():
+            answer_ms = self.consumer.last_poll_timestamp(lane.place) if lane.ready else None
+            if answer_ms is None or answer_ms != lane.answer_ms:
+                lane.answer_ms, lane.answered_at = answer_ms, now
+        since = [lane.answered_at for lane in self.lanes.values() if lane.ready]
+        since += [self.unassigned_since] if self.unassigned_since is not None else []
+        if since and now - min(since) > STUCK_SECONDS and await self._broker_answers():
+            raise Stuck(f"no records and no assignment of {self.topic} for {STUCK_SECONDS} s")
+
+    async def _broker_answers(self) -> bool:
+        try:
+            return self.topic in await self.consumer.topics()
+        except KafkaError:
+            return False
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Synchronous on purpose: heartbeats stand still while it runs, and records flow already."""
+        """Synchronous on purpose: no heartbeat is sent while it runs, and records flow already."""
+        self.unassigned_since = None
         if not assigned:
             self.running.readiness.done("partitions")
             return
@@ -170,6 +165,7 @@ class Loop(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Let what is being handled end within a deadline; the fence decides if it counts."""
+        self.unassigned_since = asyncio.get_running_loop().time()
         lanes = [lane for place in revoked if (lane := self.lanes.pop(place, None))]
         for lane in lanes:
             lane.close()
@@ -179,8 +175,11 @@ class Loop(ConsumerRebalanceListener):
             for task in late:
                 task.cancel()
         for lane in lanes:
-            self.room.drop(lane.place.partition)
-            self.running.readiness.done(f"partition {lane.place.partition}")
+            partition = lane.place.partition
+            self.room.drop(partition)
+            self.running.readiness.done(f"partition {partition}")
+            with suppress(KeyError):
+                metrics.LAG.remove(str(partition))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()):
@@ -195,12 +194,14 @@ class Loop(ConsumerRebalanceListener):
                 while not lane.closed:
                     if records := await lane.take():
                         await self.room.handle(lane.place.partition, records)
+                        lane.handled = records[-1].offset + 1
                         pause_seconds = RETRY_SECONDS_MIN
             except (Fenced, KafkaError, *LOST) as error:
+                if lane.closed:
+                    return
                 self._give_up(lane, error)
                 least = FENCED_SECONDS if isinstance(error, Fenced) else 0
-                if await self.running.pause(max(least, pause_seconds)):
-                    return
+                await lane.pause(max(least, pause_seconds))
                 pause_seconds = min(pause_seconds * 2, RETRY_SECONDS_MAX)
 
     async def _load(self, lane: Lane) -> None:
@@ -218,9 +219,9 @@ class Loop(ConsumerRebalanceListener):
             return
         self.consumer.seek(lane.place, offset)
         self.consumer.resume(lane.place)
-        lane.open = True
+        lane.start(offset)
         self.running.readiness.done(f"partition {partition}")
-        metrics.RELOADS.labels(cause="load").inc()
+        metrics.RELOADS.labels(cause=lane.cause).inc()
         log.info("partition loaded", topic=self.topic, partition=partition, next=offset)
 
     def _give_up(self, lane: Lane, error: BaseException) -> None:
@@ -230,7 +231,7 @@ class Loop(ConsumerRebalanceListener):
             metrics.FENCED.inc()
         log.warning("partition dropped", topic=self.topic, partition=partition, why=str(error))
         lane.shut()
-        if not lane.closed:
-            self.consumer.pause(lane.place)
-            self.running.readiness.wait(f"partition {partition}", str(error))
+        lane.cause = "fenced" if isinstance(error, Fenced) else "failed"
+        self.consumer.pause(lane.place)
+        self.running.readiness.wait(f"partition {partition}", str(error))
         self.room.drop(partition)

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import relay
 from services.scoring.engine import Effects, RawRecord, State, advance
-from services.scoring.engine.calendar import iso_time
 from services.scoring.engine.decode import columns, decode
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.load import Loaded, load, load_seen, refuse_other_count
@@ -23,6 +22,7 @@ from shared.events import TICK, Marker
 from shared.kafka import partition_of
 from shared.offsets import Claim, claim
 from shared.runtime import UserError, log
+from shared.times import iso_time
 
 T = TypeVar("T")
 

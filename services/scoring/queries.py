@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.scoring.engine.calendar import iso_day, iso_time
+from services.scoring.engine.calendar import iso_day
+from shared.times import iso_time
 
 FILTERS = ("csm", "size", "stage", "plan")
 SORTS = {

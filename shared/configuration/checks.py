@@ -12,6 +12,7 @@ from shared.configuration.types import (
     METRIC_FIELDS,
     Alerts,
     Configuration,
+    Destination,
     InvalidConfiguration,
     Metric,
     Product,
@@ -199,13 +200,17 @@ def _routing(routing: Routing) -> Iterator[Problem]:
             )
     for name, destination in routing.destinations.items():
         path: Path = ("routing", "destinations", name)
-        webhook = destination.type == "webhook"
-        if webhook and not (destination.url and destination.secret):
-            yield path, "a webhook needs 'url' and 'secret'"
-        if not webhook and (destination.url or destination.secret):
-            yield path, "a log destination has neither 'url' nor 'secret'"
-        if destination.secret and not re.match(r"^secret://[A-Za-z0-9_]+$", destination.secret):
-            yield (
-                (*path, "secret"),
-                "a secret is named, never written here: secret://NAME",
-            )
+        yield from _destination(path, destination)
+
+
+def _destination(path: Path, destination: Destination) -> Iterator[Problem]:
+    webhook = destination.type == "webhook"
+    if webhook and not (destination.url and destination.secret):
+        yield path, "a webhook needs 'url' and 'secret'"
+    if not webhook and (destination.url or destination.secret):
+        yield path, "a log destination has neither 'url' nor 'secret'"
+    if destination.secret and not re.match(r"^secret://[A-Za-z0-9_]+$", destination.secret):
+        yield (
+            (*path, "secret"),
+            "a secret is named, never written here: secret://NAME",
+        )

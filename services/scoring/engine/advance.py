@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from services.scoring.engine.calendar import iso_time
 from services.scoring.engine.decode import (
     Columns,
     Event,
@@ -12,7 +11,6 @@ from services.scoring.engine.decode import (
     columns,
     decode,
     decode_body,
-    time_ms,
 )
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
@@ -25,6 +23,7 @@ from services.scoring.engine.table import IntArray
 from services.scoring.engine.windows import turn_day
 from shared.configuration import InvalidConfiguration, scoring_revision
 from shared.events import BARRIER, CONFIG, TICK, Barrier, Config, Mode, Tick, encode
+from shared.times import iso_time, time_ms
 
 WAITING = -1
 """The day under which records are held that came before the first configuration."""
@@ -36,8 +35,9 @@ RawRecord = tuple[int, bytes | None, bytes | None]
 def advance(state: State, records: Sequence[RawRecord], home_of: Callable[[str], int]) -> Effects:
     """Take in a batch of (offset, key, value); `state` moves on in place.
 
-    `home_of` gives the partition of an account id: a record in another one is put aside. The same records give the same state and, in history, the same outbox, however they are split
-    into batches. The end of a call is the end of a batch: live, what was touched is published.
+    `home_of` gives the partition of an account id: a record in another one is put aside. The same
+    records give the same state and, in history, the same outbox, however they are split into
+    batches. The end of a call is the end of a batch: live, what was touched is published.
     """
     step = _Step(state, home_of)
     decoded, bad = decode(records)

@@ -50,10 +50,3 @@ def calendar(time_zone: str) -> Calendar:
 def iso_day(day: int) -> str:
     """A day as `2026-01-31`."""
     return (EPOCH + timedelta(days=day)).isoformat()
-
-
-def iso_time(time_ms: int) -> str:
-    """An instant as RFC 3339 UTC with milliseconds."""
-    seconds, ms = divmod(time_ms, 1000)
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.scoring.engine.effects import Quarantined
 from services.scoring.engine.table import IntArray
-from shared.events import RESERVED_PREFIX, Control, decode_control
+from shared.events import RESERVED_PREFIX, Control, Tick, decode_control
 
 
 class Event(msgspec.Struct, gc=False):
@@ -36,6 +36,7 @@ class Record(msgspec.Struct, gc=False):
     body: Event | Control
 
 
+NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -59,10 +60,13 @@ def decode(
 def decode_body(key: bytes | None, value: bytes) -> Event | Control:
     """One record. Raises MsgspecError or UnicodeDecodeError."""
     if key and key.startswith(RESERVED_PREFIX.encode()):
-        return decode_control(value)
+        control: Control = decode_control(value)
+        if isinstance(control, Tick) and not _is_time(control.time):
+            raise msgspec.ValidationError(NOT_A_TIME)
+        return control
     event = _decode_event(value)
     if not all(map(_is_time, (event.time, event.received_at, event.original_time or event.time))):
-        raise msgspec.ValidationError("times are RFC 3339 UTC with milliseconds, 24 characters")
+        raise msgspec.ValidationError(NOT_A_TIME)
     _decode_properties(event.properties)
     if _NUL.search(value):
         raise msgspec.ValidationError("NUL cannot be kept")
@@ -82,11 +86,6 @@ def _is_time(text: str) -> bool:
 def times_ms(texts: Sequence[str]) -> IntArray:
     """RFC 3339 UTC times with milliseconds, as milliseconds since 1970."""
     return np.array([text[:23] for text in texts], dtype="datetime64[ms]").astype(np.int64)
-
-
-def time_ms(text: str) -> int:
-    """One such time."""
-    return int(times_ms([text])[0])
 
 
 @dataclass

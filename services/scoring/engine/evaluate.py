@@ -1,11 +1,11 @@
 """Evaluations of accounts, and the health records that they become."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.scoring.engine.calendar import iso_time
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.measure import measure
 from services.scoring.engine.score import Scores, score
@@ -21,6 +21,7 @@ from shared.events import (
     ScorecardName,
     encode,
 )
+from shared.times import iso_time
 
 
 @dataclass
@@ -77,11 +78,11 @@ def publish(
     state: State, evaluation: Evaluation, as_of_ms: int, mode: Mode, effects: Effects
 ) -> None:
     """Publish what differs, in the order of the account ids."""
-    accounts = state.accounts
+    accounts, as_of = state.accounts, iso_time(as_of_ms)
     rows = np.flatnonzero(differs(state, evaluation)).tolist()
     for row in sorted(rows, key=lambda row: accounts.ids[evaluation.accounts[row]]):
         account = int(evaluation.accounts[row])
-        health = _health(state, evaluation, row, as_of_ms, mode)
+        health = _health(state, evaluation, row, as_of, mode)
         accounts.published[account] = health
         accounts.published_tenths[account] = evaluation.tenths[row]
         accounts.published_coverage[account] = evaluation.coverage[row]
@@ -94,7 +95,7 @@ def publish(
         effects.published += 1
 
 
-def _health(state: State, evaluation: Evaluation, row: int, as_of_ms: int, mode: Mode) -> Health:
+def _health(state: State, evaluation: Evaluation, row: int, as_of: str, mode: Mode) -> Health:
     assert state.plan is not None
     account = int(evaluation.accounts[row])
     scores, places = evaluation.by_card[int(evaluation.cards[row])]
@@ -103,7 +104,7 @@ def _health(state: State, evaluation: Evaluation, row: int, as_of_ms: int, mode:
     tenths = int(evaluation.tenths[row])
     return Health(
         account_id=state.accounts.ids[account],
-        as_of=iso_time(as_of_ms),
+        as_of=as_of,
         sequence=before.sequence + 1 if before else 1,
         score=_points(tenths),
         band=state.plan.band(tenths),
@@ -133,21 +134,20 @@ def _change(state: State, account: int, tenths: int, days_back: int) -> float | 
 
 
 def _dimensions(scores: Scores, place: int) -> Iterator[DimensionHealth]:
-    first = 0
-    for row, dimension in enumerate(scores.card.dimensions):
-        last = first + len(dimension.measures)
-        value = scores.dimension_scores[row, place]
+    values = scores.dimension_scores[:, place].tolist()
+    weights = scores.dimension_weights[:, place].tolist()
+    contributions = scores.contributions[:, place].tolist()
+    for row, identity in enumerate(scores.card.dimensions):
         yield DimensionHealth(
-            id=dimension.id,
-            score=None if np.isnan(value) else _rounded(float(value), 10),
-            weight=_rounded(float(scores.dimension_weights[row, place]), 10_000),
-            contribution=int(scores.contributions[first:last, place].sum()) / 100,
+            id=identity,
+            score=None if math.isnan(values[row]) else _rounded(values[row], 10),
+            weight=_rounded(weights[row], 10_000),
+            contribution=sum(contributions[scores.card.rows[row]]) / 100,
         )
-        first = last
 
 
 def _rounded(value: float, parts: int) -> float:
-    return float(np.floor(value * parts + 0.5)) / parts
+    return math.floor(value * parts + 0.5) / parts
 
 
 class _Drivers:
@@ -156,35 +156,33 @@ class _Drivers:
     def __init__(self, state: State, account: int, before: Health | None) -> None:
         assert state.plan is not None
         self.before = before
-        self.revision = state.plan.revision
         self.shown = {
             driver.measure: round(driver.contribution * 100)
             for driver in (before.drivers if before else ())
         }
-        self.columns = {column.name: column for column in state.plan.columns}
+        self.plan = state.plan
         times = state.time_parts[account].tolist()
-        self.time_parts = dict(zip(self.columns, times, strict=True))
+        self.time_parts = dict(zip(state.plan.names, times, strict=True))
         self.cause = "late" if state.accounts.late[account] else "events"
         profile = state.accounts.profiles[account]
         self.profile_cause = "profile" if before and before.profile != profile else self.cause
 
     def of(self, scores: Scores, place: int) -> Iterator[Driver]:
         """The scorecard's drivers in its order, then those that are gone from it."""
-        if self.before and self.before.scorecard != ScorecardName(scores.card.id, self.revision):
+        if self.before and self.before.scorecard != ScorecardName(
+            scores.card.id, self.plan.revision
+        ):
             self.cause = self.profile_cause = "scorecard"
-        names = list(self.columns)
-        used = [names[column] for column in scores.card.columns]
-        for row, name in enumerate(used):
-            value, points = (
-                float(scores.values[row, place]),
-                float(scores.scores[row, place]),
-            )
-            known = not np.isnan(points)
+        used = [self.plan.names[column] for column in scores.card.columns.tolist()]
+        measured = (scores.values, scores.scores, scores.contributions)
+        columns = (array[:, place].tolist() for array in measured)
+        for name, value, points, contribution in zip(used, *columns, strict=True):
+            known = not math.isnan(points)
             yield self._driver(
                 name,
                 _rounded(value, 1_000_000) if known else None,
                 _rounded(points, 10) if known else None,
-                int(scores.contributions[row, place]),
+                contribution,
             )
         for name, contribution in self.shown.items():
             if contribution and name not in used:
@@ -195,8 +193,8 @@ class _Drivers:
     ) -> Driver:
         change = contribution - self.shown.get(name, 0) if self.before else 0
         time = self.time_parts.get(name, 0) if self.before else 0
-        column = self.columns.get(name)
-        rest_cause = self.profile_cause if column and column.fields else self.cause
+        reads_profile = name in self.plan.reading_profiles
+        rest_cause = self.profile_cause if reads_profile else self.cause
         parts = [Cause("time", time / 100), Cause(rest_cause, (change - time) / 100)]
         causes = [part for part in parts if part.change]
         largest = max(reversed(causes), key=lambda part: abs(part.change), default=None)

@@ -9,12 +9,11 @@ from services.scoring.engine.state import (
     RING_DAYS,
     DaySets,
     DaySums,
-    FloatArray,
     LastDays,
     Latest,
     State,
 )
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.table import FloatArray, IntArray
 
 
 def measure(state: State, accounts: IntArray) -> FloatArray:
@@ -42,14 +41,18 @@ def _value(state: State, column: Column, accounts: IntArray, values: FloatArray)
 
 def _divide(above: FloatArray, below: FloatArray) -> FloatArray:
     known = ~np.isnan(above) & ~np.isnan(below) & (below != 0)
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=known)
+    quotient = np.full(len(above), np.nan)
+    np.divide(above, below, out=quotient, where=known)
+    return quotient
 
 
 def _term(state: State, term: int | str, accounts: IntArray, values: FloatArray) -> FloatArray:
     assert state.plan is not None
+    numbers: FloatArray
     if isinstance(term, int):
-        return values[term]
-    numbers: FloatArray = state.profile_numbers[state.plan.profile_numbers.index(term), accounts]
+        numbers = values[term]
+    else:
+        numbers = state.profile_numbers[state.plan.profile_numbers.index(term), accounts]
     return numbers
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from services.scoring.engine.calendar import Calendar, calendar
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.table import FloatArray, IntArray
 from shared.configuration import (
     Configuration,
     Metric,
+    Scorecard,
     canonical,
     parse,
     scoring_revision,
@@ -98,36 +101,22 @@ class Column:
 
 
 @dataclass(frozen=True)
-class MeasurePlan:
-    """A measure of a scorecard: its column, weight, and the curve's points."""
-
-    column: int
-    weight: float
-    xs: np.ndarray  # [point]
-    ys: np.ndarray  # [point]
-
-
-@dataclass(frozen=True)
-class DimensionPlan:
-    """A dimension: `first … last` are its measures' positions in the scorecard."""
-
-    id: str
-    weight: float
-    measures: tuple[MeasurePlan, ...]
-
-
-@dataclass(frozen=True)
 class ScorecardPlan:
-    """A scorecard: which accounts it is for, and its dimensions in the file's order."""
+    """A scorecard: which accounts it is for, and its dimensions and measures in the file's order.
+
+    Curves have one point at infinity behind their last, and as many more as make them alike.
+    """
 
     id: str
     when: tuple[tuple[str, tuple[Any, ...]], ...]
-    dimensions: tuple[DimensionPlan, ...]
-
-    @property
-    def columns(self) -> IntArray:
-        """The column of each measure, in order."""
-        return np.array([m.column for d in self.dimensions for m in d.measures], dtype=np.int64)
+    dimensions: tuple[str, ...]  # ids
+    rows: tuple[slice, ...]  # [dimension], its measures
+    columns: IntArray  # [measure], its metric's
+    weights: FloatArray  # [measure, 1]
+    xs: FloatArray  # [measure, point]
+    ys: FloatArray  # [measure, point]
+    dimension_weights: FloatArray  # [dimension, 1]
+    dimension_of: IntArray  # [measure]
 
 
 @dataclass(frozen=True)
@@ -142,6 +131,16 @@ class Plan:
     scorecards: tuple[ScorecardPlan, ...]
     bands: tuple[tuple[str, float], ...]  # from the highest limit down
     profile_numbers: tuple[str, ...]  # the profile fields that ratios read
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The name of each column."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def reading_profiles(self) -> frozenset[str]:
+        """The names of metrics that read a profile field."""
+        return frozenset(column.name for column in self.columns if column.fields)
 
     def band(self, tenths: int) -> str | None:
         """The band of a score in tenths; None for −1, no score."""
@@ -216,31 +215,33 @@ class _Compiler:
     def _window(self, window: Window) -> int:
         return self.windows.setdefault(window, len(self.windows))
 
-    def _scorecard(self, card: Any) -> ScorecardPlan:
-        dimensions = tuple(
-            DimensionPlan(
-                identity,
-                dimension.weight,
-                tuple(
-                    MeasurePlan(
-                        self.columns[name],
-                        measure.weight,
-                        np.array([x for x, _ in measure.curve], dtype=np.float64),
-                        np.array([y for _, y in measure.curve], dtype=np.float64),
-                    )
-                    for name, measure in dimension.measures.items()
-                ),
-            )
-            for identity, dimension in card.dimensions.items()
-        )
-        when = tuple(
-            (
-                field.removeprefix(PROFILE),
-                tuple(wanted) if isinstance(wanted, list) else (wanted,),
-            )
+    def _scorecard(self, card: Scorecard) -> ScorecardPlan:
+        dimensions = list(card.dimensions.values())
+        measures = [item for dimension in dimensions for item in dimension.measures.items()]
+        sizes = [len(dimension.measures) for dimension in dimensions]
+        ends = list(accumulate(sizes))
+        points = 1 + max(len(measure.curve) for _, measure in measures)
+        xs = np.full((len(measures), points), np.inf)
+        ys = np.zeros((len(measures), points))
+        for row, (_, measure) in enumerate(measures):
+            xs[row, : len(measure.curve)] = [x for x, _ in measure.curve]
+            ys[row, : len(measure.curve)] = [y for _, y in measure.curve]
+        when = (
+            (field.removeprefix(PROFILE), tuple(wanted) if isinstance(wanted, list) else (wanted,))
             for field, wanted in card.when.items()
         )
-        return ScorecardPlan(card.id, when, dimensions)
+        return ScorecardPlan(
+            id=card.id,
+            when=tuple(when),
+            dimensions=tuple(card.dimensions),
+            rows=tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)),
+            columns=np.array([self.columns[name] for name, _ in measures], dtype=np.int64),
+            weights=np.array([[measure.weight] for _, measure in measures], dtype=np.float64),
+            xs=xs,
+            ys=ys,
+            dimension_weights=np.array([[each.weight] for each in dimensions], dtype=np.float64),
+            dimension_of=np.repeat(np.arange(len(sizes)), sizes),
+        )
 
 
 def _reads(metric: Metric) -> tuple[str, str | None]:

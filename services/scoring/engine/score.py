@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.scoring.engine.plan import DimensionPlan, MeasurePlan, ScorecardPlan
-from services.scoring.engine.state import NO_SCORE, FloatArray
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.plan import ScorecardPlan
+from services.scoring.engine.state import NO_SCORE
+from services.scoring.engine.table import FloatArray, IntArray
 
 
 @dataclass
@@ -31,31 +31,25 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
     """Score accounts by their measures' values, [column, account]."""
     values = values[card.columns]
     count = values.shape[1]
-    scores = np.full(values.shape, np.nan)
-    parts = np.zeros(values.shape)
+    scores = interpolate(card, values)
+    known = ~np.isnan(scores)
+    points = np.where(known, scores, 0.0)
+    shares = np.zeros(values.shape)
     dimension_scores = np.full((len(card.dimensions), count), np.nan)
-    dimension_weights = np.zeros((len(card.dimensions), count))
-    known_shares = np.zeros((len(card.dimensions), count))
-    first = 0
-    for row, dimension in enumerate(card.dimensions):
-        rows = slice(first, first + len(dimension.measures))
-        for at, measure in enumerate(dimension.measures, start=first):
-            scores[at] = interpolate(measure, values[at])
-        parts[rows], dimension_scores[row], known_shares[row] = _dimension(dimension, scores[rows])
-        first = rows.stop
-    known_total = np.zeros(count)
-    for row, dimension in enumerate(card.dimensions):
-        known_total += np.where(known_shares[row] > 0, dimension.weight, 0.0)
-    first = 0
-    for row, dimension in enumerate(card.dimensions):
-        rows = slice(first, first + len(dimension.measures))
-        known = known_shares[row] > 0
-        np.divide(dimension.weight, known_total, out=dimension_weights[row], where=known)
-        parts[rows] = dimension_weights[row] * parts[rows] * np.nan_to_num(scores[rows])
-        first = rows.stop
-    raw = np.zeros(count)
-    for part in parts:
-        raw += part
+    known_shares = np.empty((len(card.dimensions), count))
+    for row, rows in enumerate(card.rows):
+        known_weights = np.where(known[rows], card.weights[rows], 0.0)
+        known_weight = added(known_weights)
+        np.divide(card.weights[rows], known_weight, out=shares[rows], where=known[rows])
+        total = added(shares[rows] * points[rows])
+        np.copyto(dimension_scores[row], total, where=known_weight > 0)
+        known_shares[row] = known_weight / added(card.weights[rows])
+    counts = known_shares > 0
+    known_total = added(np.where(counts, card.dimension_weights, 0.0))
+    weights = np.zeros(counts.shape)
+    np.divide(card.dimension_weights, known_total, out=weights, where=counts)
+    parts = weights[card.dimension_of] * shares * points
+    raw = added(parts)
     tenths = np.floor(raw * 10 + 0.5).astype(np.int64)
     return Scores(
         card=card,
@@ -63,48 +57,32 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
         coverage=_coverage(card, known_shares),
         values=values,
         scores=scores,
-        contributions=contributions(parts, raw, tenths, ~np.isnan(scores)),
+        contributions=contributions(parts, raw, tenths, known),
         dimension_scores=dimension_scores,
-        dimension_weights=dimension_weights,
+        dimension_weights=weights,
     )
 
 
-def interpolate(measure: MeasurePlan, values: FloatArray) -> FloatArray:
-    """The curve's y at each value: linear between its points, level outside them."""
-    xs, ys = measure.xs, measure.ys
-    if len(xs) == 1:
-        return np.where(np.isnan(values), np.nan, ys[0])
-    left = np.clip(np.searchsorted(xs, values, side="right") - 1, 0, len(xs) - 2)
-    x0, y0, x1, y1 = xs[left], ys[left], xs[left + 1], ys[left + 1]
+def added(rows: FloatArray) -> FloatArray:
+    """The sum of the rows, one after the other: numpy's own sum may add in another order."""
+    total: FloatArray = np.add.accumulate(rows, axis=0)[-1]
+    return total
+
+
+def interpolate(card: ScorecardPlan, values: FloatArray) -> FloatArray:
+    """Each curve's y at its values, [measure, account]: linear between points, level outside."""
+    xs, ys = card.xs, card.ys
+    measures = np.arange(len(xs))[:, None]
+    left = np.maximum((values[:, :, None] >= xs[:, None, :]).sum(axis=2) - 1, 0)
+    x0, y0 = xs[measures, left], ys[measures, left]
+    x1, y1 = xs[measures, left + 1], ys[measures, left + 1]
     inside = y0 + (values - x0) * (y1 - y0) / (x1 - x0)
-    return np.where(values < xs[0], ys[0], np.where(values >= xs[-1], ys[-1], inside))
-
-
-def _dimension(
-    dimension: DimensionPlan, scores: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Shares [measure, account] of the known measures; score and known share [account]."""
-    count = scores.shape[1]
-    known = ~np.isnan(scores)
-    known_weight, weight = np.zeros(count), 0.0
-    for row, measure in enumerate(dimension.measures):
-        known_weight += np.where(known[row], measure.weight, 0.0)
-        weight += measure.weight
-    shares = np.zeros(scores.shape)
-    total = np.zeros(count)
-    for row, measure in enumerate(dimension.measures):
-        np.divide(measure.weight, known_weight, out=shares[row], where=known[row])
-        total += shares[row] * np.nan_to_num(scores[row])
-    return shares, np.where(known_weight > 0, total, np.nan), known_weight / weight
+    scores: FloatArray = np.where(values < x0, y0, np.where(np.isinf(x1), y0, inside))
+    return np.where(np.isnan(values), np.nan, scores)
 
 
 def _coverage(card: ScorecardPlan, known_shares: FloatArray) -> IntArray:
-    weight = 0.0
-    for dimension in card.dimensions:
-        weight += dimension.weight
-    covered = np.zeros(known_shares.shape[1])
-    for row, dimension in enumerate(card.dimensions):
-        covered += dimension.weight / weight * known_shares[row]
+    covered = added(card.dimension_weights / added(card.dimension_weights) * known_shares)
     coverage: IntArray = np.floor(100 * covered + 0.5).astype(np.int64)
     return coverage
 

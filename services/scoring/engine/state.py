@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.engine.plan import Plan
-from services.scoring.engine.table import HashArray, HashTable, IntArray
+from services.scoring.engine.table import FloatArray, HashArray, HashTable, IntArray
 from shared.configuration import HORIZON_DAYS
 from shared.events import Health
 
@@ -21,7 +21,6 @@ SCORES_RING_DAYS = 32  # enough for the change over 28 days
 NO_SCORE = -1
 ALWAYS_KNOWN = -(10**6)
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 assert RING_DAYS > HORIZON_DAYS + 1

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 HashArray = NDArray[np.uint64]
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 EMPTY = np.uint64(0)
 _SHIFT = np.uint64(29)

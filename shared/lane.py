@@ -1,0 +1,72 @@
+"""One assigned partition: its records on their way from the poll loop to the room."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+QUEUE_RECORDS_MAX = 50_000
+
+
+class Lane:
+    """Opened when the partition is loaded, shut while it is not, closed when it is taken away."""
+
+    def __init__(self, place: TopicPartition) -> None:
+        self.place = place
+        self.open = False
+        self.closed = False
+        self.cause = "assigned"  # why it is loaded
+        self.next = 0  # the offset of the next record to be fetched
+        self.handled = 0  # the offset of the next record to be handled
+        self.records: deque[ConsumerRecord] = deque()
+        self.filled = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self.answer_ms: int | None = None  # the broker's newest answer to a fetch
+        self.answered_at = 0.0  # when that was, on the loop's clock
+
+    @property
+    def ready(self) -> bool:
+        """Whether more records may be fetched for it."""
+        return self.open and not self.closed and len(self.records) < QUEUE_RECORDS_MAX
+
+    def start(self, offset: int) -> None:
+        """Take records from this offset on."""
+        self.next = self.handled = offset
+        self.open = True
+
+    def put(self, records: Sequence[ConsumerRecord]) -> None:
+        """Queue what is new; what was fetched before the position was set is not."""
+        fresh = [record for record in records if record.offset >= self.next]
+        if self.open and fresh:
+            self.next = fresh[-1].offset + 1
+            self.records.extend(fresh)
+            self.filled.set()
+
+    async def take(self) -> list[ConsumerRecord]:
+        """All that arrived meanwhile; waits for the first. Empty when the lane was closed."""
+        await self.filled.wait()
+        self.filled.clear()
+        taken = list(self.records)
+        self.records.clear()
+        return taken
+
+    def shut(self) -> None:
+        """Stop applying at once: what is queued will be read again by whoever comes next."""
+        self.open = False
+        self.records.clear()
+
+    def close(self) -> None:
+        """Shut for good, and end every wait."""
+        self.shut()
+        self.closed = True
+        self.filled.set()
+        self.ended.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not longer than until the lane is closed."""
+        try:
+            await asyncio.wait_for(self.ended.wait(), seconds)
+        except TimeoutError:
+            return
