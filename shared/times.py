@@ -13,6 +13,5 @@ def time_ms(text: str) -> int:
 
 def iso_time(instant_ms: int) -> str:
     """An instant as RFC 3339 UTC with milliseconds."""
-    seconds, ms = divmod(instant_ms, 1000)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    moment = _EPOCH + instant_ms * _MS
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
