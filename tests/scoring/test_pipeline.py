@@ -1,0 +1,265 @@
+"""The pipeline on a real broker and database: fence, relay, and a log that is another."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.scoring import pipeline, relay
+from services.scoring.pipeline import Scoring, groups
+from shared import database, kafka
+from shared.events import CONFIG, HEALTH_CHANGES, LOG, TICK, Marker, decode_health
+from shared.offsets import Fenced
+from shared.runtime import UserError
+from shared.settings import Settings
+from tests.conftest import settings_for
+from tests.scoring.random_log import DAY_MS, START_MS, config, document, event, tick
+
+MARKER = Marker("log-1", 1)
+FIRST = [
+    config(document()),
+    tick(START_MS),
+    event("1", START_MS, account_id="b", user_id="u", properties={"feature": "x"}),
+    event("2", START_MS, account_id="a"),
+    tick(START_MS + DAY_MS),
+]
+
+
+def log_of(records: list[tuple[bytes, bytes]], start: int = 0) -> list[ConsumerRecord]:
+    """Records as a consumer gives them."""
+    place = {"topic": "usage.accepted", "partition": 0, "timestamp": 0, "timestamp_type": 0}
+    rest = {"checksum": None, "serialized_key_size": 0, "serialized_value_size": 0, "headers": ()}
+    return [
+        ConsumerRecord(offset=start + at, key=key, value=value, **place, **rest)
+        for at, (key, value) in enumerate(records)
+    ]
+
+
+@pytest_asyncio.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    made = database.create(database_url)
+    yield made
+    await made.dispose()
+
+
+@asynccontextmanager
+async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer, on a log of one partition."""
+    await kafka.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+@pytest_asyncio.fixture
+async def settings(kafka_address: str, database_url: str) -> Settings:
+    return settings_for(kafka_address, database_url)
+
+
+@pytest_asyncio.fixture
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    async with producing(settings) as started:
+        yield started
+
+
+def scoring(engine: AsyncEngine, producer: AIOKafkaProducer, owner: str = "one") -> Scoring:
+    return Scoring(engine, producer, owner=owner, clock="events")
+
+
+async def sent(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """All of `health.changes` but its marker."""
+    consumer = kafka.reader(settings)
+    await consumer.start()
+    place = TopicPartition(HEALTH_CHANGES, 0)
+    consumer.assign([place])
+    consumer.seek(place, 0)
+    found: list[ConsumerRecord] = []
+    while not found or found[-1].offset + 1 < consumer.highwater(place):
+        found += (await consumer.getmany(place, timeout_ms=100)).get(place, [])
+    await consumer.stop()
+    return [(record.key, record.value) for record in found if record.key != LOG.encode()]
+
+
+def names(records: list[tuple[bytes, bytes]]) -> list[str]:
+    """`account:sequence`, or the kind of a control record."""
+    return [
+        key.decode() if key.startswith(b"myaku.") else f"{key.decode()}:{decode_health(value).sequence}"
+        for key, value in records
+    ]  # fmt: skip
+
+
+async def rows(engine: AsyncEngine, table: str) -> list[tuple[object, ...]]:
+    async with engine.connect() as connection:
+        found = await connection.execute(text(f"SELECT * FROM scoring.{table} ORDER BY 1, 2, 3"))
+        return [tuple(row) for row in found]
+
+
+async def everything(engine: AsyncEngine) -> dict[str, list[tuple[object, ...]]]:
+    """All that scoring keeps."""
+    tables = ("partition", "account", "fact", "day_sum", "day_set", "last_day", "seen", "health",
+              "history", "outbox", "held", "quarantine", "configuration", "signal")  # fmt: skip
+    return {table: await rows(engine, table) for table in tables}
+
+
+async def test_what_is_committed_is_sent_in_order_and_then_forgotten(
+    engine: AsyncEngine, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    room = scoring(engine, producer)
+    assert await room.load(0, MARKER) == 0
+    await room.handle(0, log_of(FIRST))
+    expected = [CONFIG, TICK, "a:1", "b:1", TICK]
+    assert names(await sent(settings)) == expected
+    assert len(await rows(engine, "outbox")) == 1
+    await room.handle(0, log_of([tick(START_MS + DAY_MS + 1)], 5))
+    assert names(await sent(settings)) == [*expected, TICK]
+    assert [number for _, number, _ in await rows(engine, "outbox")] != [0]
+
+
+async def test_a_crash_between_commit_and_sending_sends_again_at_the_next_load(
+    engine: AsyncEngine,
+    settings: Settings,
+    producer: AIOKafkaProducer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+
+    async def crash(*_: object) -> None:
+        raise OSError("the broker is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relay, "send", crash)
+        with pytest.raises(OSError, match="broker"):
+            await room.handle(0, log_of(FIRST))
+    assert names(await sent(settings)) == []
+    successor = scoring(engine, producer, "two")
+    assert await successor.load(0, MARKER) == len(FIRST)
+    first = [CONFIG, TICK, "a:1", "b:1", TICK]
+    assert names(await sent(settings))[: len(first)] == first
+    await successor.handle(0, log_of([tick(START_MS + DAY_MS + 1)], 5))
+    assert len(await rows(engine, "outbox")) == 1
+
+
+async def test_a_zombie_changes_nothing_and_sends_nothing(
+    engine: AsyncEngine, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    zombie, owner = scoring(engine, producer, "zombie"), scoring(engine, producer, "owner")
+    await zombie.load(0, MARKER)
+    assert await owner.load(0, MARKER) == 0
+    before, before_sent = await everything(engine), await sent(settings)
+    with pytest.raises(Fenced):
+        await zombie.handle(0, log_of(FIRST))
+    assert await everything(engine) == before
+    assert await sent(settings) == before_sent
+    await owner.handle(0, log_of(FIRST))
+
+
+async def test_a_failed_commit_leaves_nothing_and_is_repeated_from_the_database(
+    engine: AsyncEngine,
+    settings: Settings,
+    producer: AIOKafkaProducer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    before = await everything(engine)
+    save = pipeline.save
+
+    async def lose(*arguments: object) -> None:
+        await save(*arguments)  # type: ignore[arg-type]
+        raise ConnectionError("lost before COMMIT")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "save", lose)
+        with pytest.raises(ConnectionError):
+            await room.handle(0, log_of(FIRST))
+    assert await everything(engine) == before
+    room.drop(0)
+    assert await room.load(0, MARKER) == 0
+    await room.handle(0, log_of(FIRST))
+    assert len(await rows(engine, "account")) == 2
+
+
+async def test_a_commit_of_unknown_outcome_is_settled_by_loading(
+    engine: AsyncEngine, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    transaction = pipeline.transaction
+
+    @asynccontextmanager
+    async def deaf(one: AsyncEngine) -> AsyncIterator[object]:
+        async with transaction(one) as connection:
+            yield connection
+        raise ConnectionError("the answer to COMMIT was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "transaction", deaf)
+        with pytest.raises(ConnectionError):
+            await room.handle(0, log_of(FIRST))
+    room.drop(0)
+    assert await room.load(0, MARKER) == len(FIRST)
+    assert len(await rows(engine, "account")) == 2
+
+
+async def test_a_new_log_starts_with_every_newest_record_and_drops_what_is_known(
+    engine: AsyncEngine, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    await room.handle(0, log_of(FIRST))
+    history = await rows(engine, "history")
+    already = len(await sent(settings))
+    successor = scoring(engine, producer)
+    assert await successor.load(0, Marker("log-2", 1)) == 0
+    await successor.handle(0, log_of(FIRST))
+    again = names(await sent(settings))[already:]
+    outbox = [CONFIG, TICK, "a:1", "b:1", TICK]
+    assert again == [*outbox, CONFIG, "a:1", "b:1", CONFIG]
+    assert await rows(engine, "history") == history
+    third = scoring(engine, producer)
+    assert await third.load(0, Marker("log-2", 1)) == len(FIRST)
+    assert names(await sent(settings))[already + len(again) :] == [CONFIG]
+
+
+async def test_another_number_of_partitions_than_the_database_knows_is_refused(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    await scoring(engine, producer).load(0, Marker("log-1", 1))
+    with pytest.raises(UserError, match="log has 4 partitions.*made from 1"):
+        await scoring(engine, producer).load(2, Marker("log-2", 4))
+
+
+async def test_a_log_without_a_marker_is_refused(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    with pytest.raises(UserError, match="no log marker"):
+        await scoring(engine, producer).load(0, None)
+
+
+async def test_live_never_returns_to_history(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    await room.handle(0, log_of([config(document()), tick(START_MS, "live")]))
+    with pytest.raises(UserError, match="never returns to history"):
+        await scoring(engine, producer).load(0, MARKER)
+
+
+def test_a_commit_takes_all_that_waits_up_to_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "COMMIT_EVENTS_MAX", 10)
+    monkeypatch.setattr(pipeline, "COMMIT_TICKS_MAX", 2)
+    events = log_of([event(str(at), START_MS) for at in range(25)])
+    ticks = log_of([tick(START_MS + at) for at in range(5)])
+    assert [len(group) for group in groups(events[:4])] == [4]
+    assert [len(group) for group in groups(events)] == [10, 10, 5]
+    assert [len(group) for group in groups(ticks)] == [2, 2, 1]
+    assert [record for group in groups(events + ticks) for record in group] == events + ticks
