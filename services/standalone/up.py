@@ -26,6 +26,8 @@ from shared.settings import Settings
 SERVICES = ("ingest", "scoring", "alerts")
 READY_SECONDS = 120
 POLL_SECONDS = 0.1
+EMBEDDED_SESSION_MS = 6_000
+"""The embedded broker lets the first member of a group wait for half of its session timeout."""
 EARLIER_RUN_SECONDS = 30
 """How long what an earlier run left behind may take to end: a service's grace, and a little."""
 
@@ -178,6 +180,8 @@ def _settings(
     """What the services will read: the environment is how we tell them."""
     if not {"MYAKU_SECRET_KEY", "MYAKU_SECRET_KEY_FILE"} & os.environ.keys():
         os.environ["MYAKU_SECRET_KEY_FILE"] = str(data_dir.secret_key_file())
+    if not options.kafka:
+        os.environ.setdefault("MYAKU_KAFKA_SESSION_TIMEOUT_MS", str(EMBEDDED_SESSION_MS))
     os.environ |= chosen.environment() | {
         "MYAKU_KAFKA": address,
         "MYAKU_DATABASE_URL": database_url,

@@ -78,7 +78,7 @@ STORIES = {
 """What becomes of how many accounts."""
 
 WORKDAY, WEEKEND = 0.5, 0.06
-"""How likely a person of a steady account is to use the product on such a day."""
+"""How likely a person who is there is to use the product on such a day."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,15 @@ class Account:
         return f"{self.seats * PRICE_PER_SEAT[self.size]}.00"
 
     def activity(self, day: int) -> float:
-        """How much it uses the product on a day (from 0); 1 is as usual."""
+        """Which part of its people is there on a day (from 0); 1 is as usual."""
         part = min(max((day - self.begins) / (self.ends - self.begins), 0), 1)
         return {
             "steady": 1.0,
-            "growing": 0.6 + 0.7 * part,
+            "growing": 0.5 + 0.5 * part,
             "fading": 1 - 0.95 * part,
             "silent": 0.0 if part else 1.0,
-            "returning": 0.03 if 0 < part < 1 else 1.0,
-            "never at home": 0.12,
+            "returning": 0.0 if 0 < part < 1 else 1.0,
+            "never at home": 0.2,
         }[self.story]
 
 
@@ -126,7 +126,7 @@ def accounts(seed: int = SEED) -> list[Account]:
 
 
 def _account(chance: random.Random, number: int, size: str, story: str) -> Account:
-    begins = chance.randrange(34, 58)
+    begins = chance.randrange(28, 50)
     return Account(
         id=f"demo-{number + 1:02}",
         name=NAMES[number],
@@ -136,7 +136,7 @@ def _account(chance: random.Random, number: int, size: str, story: str) -> Accou
         renews_on=LAST_DAY + timedelta(days=chance.randrange(14, 330)),
         story=story,
         begins=begins,
-        ends=begins + chance.randrange(18, 26),
+        ends=begins + chance.randrange(16, 24),
     )
 
 
@@ -170,15 +170,16 @@ Moment = tuple[datetime, dict[str, Any]]
 
 def _life(chance: random.Random, account: Account) -> Iterator[Moment]:
     yield _at(0, 0), {"type": "account.updated", "properties": _profile(account)}
+    known = chance.sample(FEATURES, chance.randint(5, 8))
     people = [
-        (f"{account.id}-u{number}", chance.sample(FEATURES, chance.randint(3, 6)))
-        for number in range(max(2, round(account.seats * 0.85)))
+        (f"{account.id}-u{number}", chance.sample(known, chance.randint(2, 4)))
+        for number in range(max(2, round(account.seats * chance.uniform(0.65, 0.95))))
     ]
     for day in range(DAYS):
         weekend = (FIRST_DAY + timedelta(days=day)).weekday() >= 5
-        likely = (WEEKEND if weekend else WORKDAY) * account.activity(day)
-        for user_id, features in people:
-            if chance.random() < likely:
+        there = people[: round(len(people) * account.activity(day))]
+        for user_id, features in there:
+            if chance.random() < (WEEKEND if weekend else WORKDAY):
                 yield from _use(chance, day, user_id, features)
         yield from _voice(chance, account, day)
 

@@ -8,14 +8,14 @@ from rich.text import Text
 
 REASONS_MAX = 2
 WEAK_SCORE = 60
-SCORE_STEP = 20
+SCORE_STEP = 30
 STYLES = {"critical": "bold red", "at_risk": "yellow", "warning": "yellow"}
 WORDS = {
     "days_silent": "{:.0f} days without use",
     "login_rate_28d": "{:.0%} of seats in use",
-    "active_users_28d": "{:.0f} active users",
+    "active_users_28d": "active people: {:.0f}",
     "activity_change": "use {:+.0%} in 28 days",
-    "features_28d": "{:.0f} features in use",
+    "features_28d": "features in use: {:.0f}",
     "nps": "would recommend us: {:.0f} of 10",
     "tickets_per_user": "{:.1f} tickets a user",
 }
@@ -36,7 +36,7 @@ def at_risk(accounts: Sequence[Mapping[str, Any]]) -> Table:
         profile, change = account["profile"], account["change_28d"]
         table.add_row(
             f"{profile.get('name', account['account_id'])} ({profile.get('size', '?')})",
-            Text(f"{account['score']:.0f}", STYLES.get(account["band"], "")),
+            Text(_points(account["score"]), STYLES.get(account["band"], "")),
             "" if change is None else f"{change:+.0f}",
             "; ".join(reasons(account["drivers"])),
             str(profile.get("renews_on", "")),
@@ -85,6 +85,10 @@ def alerts(raised: Sequence[Mapping[str, Any]]) -> Table:
             _person(alert["owner"]),
         )
     return table
+
+
+def _points(score: float | None) -> str:
+    return "" if score is None else f"{score:.0f}"
 
 
 def _money(profile: Mapping[str, Any]) -> str:
