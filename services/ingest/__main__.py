@@ -1,0 +1,68 @@
+"""Wires the ingest service and runs it: `python -m services.ingest`."""
+
+import sys
+
+from aiokafka import TopicPartition
+
+from services.ingest.pipeline import Ingest
+from services.ingest.publish import Publisher
+from services.ingest.settings import IngestSettings
+from shared import database, kafka, runtime
+from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
+from shared.settings import Settings
+
+
+async def serve(settings: Settings, running: runtime.Running) -> None:
+    """Take events in until the process is to stop."""
+    url = settings.database_url.get_secret_value()
+    engine = database.create(url, application="myaku-ingest")
+    producer = kafka.producer(settings)
+    try:
+        await database.check(engine, url)
+        await kafka.start(producer, settings)
+        for topic in (USAGE_ACCEPTED, USAGE_REJECTED):
+            if not await kafka.partitions_of(producer, topic):
+                raise kafka.no_topic(topic, settings)
+        partitions = await kafka.partitions_of(producer, USAGE_ACCEPTED)
+        await _check_log(settings, partitions)
+        rejected = await kafka.partitions_of(producer, USAGE_REJECTED)
+        publisher = Publisher(producer, partitions, rejected)
+        await Ingest(settings, engine, publisher, runtime.now_ms, running).run()
+    finally:
+        await producer.stop()
+        await engine.dispose()
+
+
+async def _check_log(settings: Settings, partitions: int) -> None:
+    """An account's partition follows from their number: it is that of the log, or we stop."""
+    place = TopicPartition(USAGE_ACCEPTED, 0)
+    marker = (await kafka.read_markers(settings, [place]))[place]
+    if marker is None:
+        raise runtime.UserError(
+            "usage.accepted has no log marker: make the topics with `myaku up`."
+        )
+    if marker.partitions != partitions:
+        raise runtime.UserError(
+            f"Topic {USAGE_ACCEPTED} has {partitions} partitions, and was made with"
+            f" {marker.partitions}: accounts would move. See `myaku log repartition`."
+        )
+
+
+def main() -> int:
+    """Run the service; the exit status."""
+    try:
+        settings = IngestSettings.read()
+        operations = runtime.listen(settings.ingest_operations_port)
+    except runtime.UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return runtime.run(
+        lambda running: serve(settings, running),
+        log_format=settings.log_format,
+        operations=operations,
+        parent_fd=settings.parent_fd,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Which accounts a user belongs to: the newest of joining and leaving decides, in any order."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import UNSET
+
+from services.ingest.accept.event import JOINED, LEFT, Event
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """What is known of a user and an account, and the event (time, id) that said so."""
+
+    user_id: str
+    account_id: str
+    joined: bool
+    time: str
+    event_id: str
+
+
+class Memberships:
+    """The memberships of the users at hand; what changed in `changed`."""
+
+    def __init__(self, known: Iterable[Membership] = ()) -> None:
+        self._of: dict[str, dict[str, Membership]] = defaultdict(dict)
+        self.changed: dict[tuple[str, str], Membership] = {}
+        for one in known:
+            self._of[one.user_id][one.account_id] = one
+
+    def accounts(self, user_id: str) -> list[str]:
+        """The accounts that the user belongs to now."""
+        return [one.account_id for one in self._of.get(user_id, {}).values() if one.joined]
+
+    def follow(self, event: Event) -> None:
+        """Take in a joining or leaving; other events, and those that name no user, say nothing."""
+        user, account = event.user_id, event.account_id
+        if event.type not in (JOINED, LEFT) or user is UNSET or account is UNSET:
+            return
+        told = Membership(user, account, event.type == JOINED, event.time, event.id)
+        known = self._of[user].get(account)
+        if known is None or (known.time, known.event_id) < (told.time, told.event_id):
+            self._of[user][account] = self.changed[user, account] = told

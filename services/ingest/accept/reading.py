@@ -1,0 +1,57 @@
+"""Reading: each record of a batch by itself, before what is known of users is asked for."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import UNSET
+
+from services.ingest.accept.control import CONTROL_KEY, SigningRules, examine_control
+from services.ingest.accept.event import JOINED, LEFT, Event, examine
+from services.ingest.accept.refusal import Refused
+from shared.events import Barrier, Tick
+
+
+class SourceRecord(msgspec.Struct, frozen=True):
+    """A record as it stands in a partition of `usage.events`."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    signature: bytes | None = None
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a record says, or why it says nothing."""
+
+    record: SourceRecord
+    body: Event | Tick | Barrier | Refused
+
+
+def read(record: SourceRecord, received_ms: int, rules: SigningRules) -> Reading:
+    """Read one record, received at an instant."""
+    try:
+        if record.key is not None and record.key.startswith(CONTROL_KEY):
+            body: Event | Tick | Barrier = examine_control(
+                record.value, record.signature, record.partition, rules
+            )
+        else:
+            body = examine(record.value, received_ms)
+    except Refused as refused:
+        return Reading(record, refused)
+    return Reading(record, body)
+
+
+def users(readings: Iterable[Reading]) -> tuple[set[str], set[str]]:
+    """Those whose memberships the batch needs, and of them those who join an account in it."""
+    needed: set[str] = set()
+    joining: set[str] = set()
+    for reading in readings:
+        event = reading.body
+        if not isinstance(event, Event) or event.user_id is UNSET:
+            continue
+        if event.account_id is UNSET or event.type in (JOINED, LEFT):
+            needed.add(event.user_id)
+        if event.type == JOINED:
+            joining.add(event.user_id)
+    return needed, joining

@@ -1,0 +1,250 @@
+"""The pipeline: `usage.events` in, `usage.accepted` and `usage.rejected` out, at least once.
+
+Gather, decide, publish and await every acknowledgement, save, and only then commit the offsets.
+Whatever fails, the whole batch is read and sent again: what comes twice dies in scoring.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ingest import store
+from services.ingest.accept import (
+    Known,
+    Memberships,
+    Outcome,
+    Reading,
+    SigningRules,
+    SourceRecord,
+    decide,
+    read,
+    users,
+)
+from services.ingest.parking import sweep
+from services.ingest.publish import Publisher
+from services.ingest.ticks import Progress, Ticker
+from shared import kafka, metrics
+from shared.database import LOST, snapshot, transaction
+from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
+from shared.runtime import Running, log
+from shared.settings import Settings
+from shared.times import iso_time
+
+NOWHERE = TopicPartition("__none__", 0)
+"""Polled without partitions: `getmany()` must go on, or the member never joins again."""
+
+POLL_MS = 200
+POLL_RECORDS_MAX = 5_000
+FINISH_SECONDS = 10
+RETRY_SECONDS_MIN = 0.2
+RETRY_SECONDS_MAX = 10.0
+SOURCES_MAX = 1_000
+"""A tick names so many sources at most: whoever writes a source per event means something else."""
+
+Batch = dict[TopicPartition, list[ConsumerRecord]]
+
+
+class Owned:
+    """A source partition of this worker: its next live tick, its sources' newest event times."""
+
+    def __init__(self) -> None:
+        self.ticker = Ticker()
+        self.sources: dict[str, str] = {}
+
+    def note(self, source: str, time: str) -> None:
+        """An event of the source was accepted."""
+        if source in self.sources or len(self.sources) < SOURCES_MAX:
+            self.sources[source] = max(self.sources.get(source, ""), time)
+
+
+class Ingest(ConsumerRebalanceListener):
+    """Runs the pipeline over the partitions that the consumer group gives to this process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: AsyncEngine,
+        publisher: Publisher,
+        now_ms: Callable[[], int],
+        running: Running,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.publisher = publisher
+        self.now_ms = now_ms
+        self.running = running
+        self.owned: dict[TopicPartition, Owned] = {}
+        self.busy = asyncio.Lock()
+        self.consumer: AIOKafkaConsumer
+
+    async def run(self) -> None:
+        """Consume until the process is to stop."""
+        self.running.readiness.wait("partitions", "waiting for the consumer group")
+        self.consumer = AIOKafkaConsumer(
+            **kafka.group_options(self.settings, f"{self.settings.group}-ingest"),
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=1024 * 1024,
+            fetch_max_bytes=8 * 1024 * 1024,
+            metadata_max_age_ms=60_000,
+        )
+        await kafka.start(self.consumer, self.settings)
+        try:
+            if not await kafka.partitions_of(self.consumer, USAGE_EVENTS):
+                raise kafka.no_topic(USAGE_EVENTS, self.settings)
+            self.consumer.subscribe([USAGE_EVENTS], listener=self)
+            await self._poll()
+        finally:
+            await self.consumer.stop()
+
+    async def _poll(self) -> None:
+        pause_seconds = RETRY_SECONDS_MIN
+        while not self.running.stop.is_set():
+            batch: Batch = {}
+            try:
+                places = self.consumer.assignment() or [NOWHERE]
+                batch = await self.consumer.getmany(
+                    *places, timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
+                )
+                async with self.busy:
+                    if batch:
+                        await self._handle(batch)
+                    await self._tick()
+                pause_seconds = RETRY_SECONDS_MIN
+            except (KafkaError, *LOST) as error:
+                log.warning("batch not done, comes again", why=str(error) or repr(error))
+                self._rewind(batch)
+                await self.running.pause(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, RETRY_SECONDS_MAX)
+
+    def _rewind(self, batch: Batch) -> None:
+        for place, records in batch.items():
+            with suppress(IllegalStateError):  # no longer ours: its next owner reads it
+                self.consumer.seek(place, records[0].offset)
+
+    async def _handle(self, batch: Batch) -> None:
+        received_ms = self.now_ms()
+        rules = self._rules()
+        readings = [
+            read(_source_record(place, record), received_ms, rules)
+            for place, records in batch.items()
+            for record in records
+        ]
+        known = await self._gather(readings, batch)
+
+        outcome = decide(readings, known)
+
+        await self.publisher.send(outcome.accepted, outcome.rejected, received_ms)
+        if outcome.changes_database:
+            async with transaction(self.database) as connection:
+                await store.save(connection, outcome)
+        for partition, tick_ms in outcome.newest_tick_ms.items():
+            await self._sweep(partition, tick_ms)
+        await self._commit(batch)
+        self._note(outcome)
+        self._measure(batch)
+
+    def _rules(self) -> SigningRules:
+        return SigningRules(
+            self.settings.secret_key.get_secret_value(),
+            live=self.settings.clock == "wall",
+            source_partitions=self._source_partitions(),
+        )
+
+    def _source_partitions(self) -> int:
+        return len(self.consumer.partitions_for_topic(USAGE_EVENTS) or ())
+
+    async def _gather(self, readings: Sequence[Reading], batch: Batch) -> Known:
+        """What is known of the users whom the batch needs, read in one moment."""
+        needed, joining = users(readings)
+        if not needed:
+            return Known()
+        async with snapshot(self.database) as connection:
+            memberships = Memberships(await store.memberships_of(connection, needed))
+            partitions = [place.partition for place in batch]
+            parked = await store.parked_of(connection, partitions, joining) if joining else []
+        return Known(memberships, parked)
+
+    async def _sweep(self, partition: int, tick_ms: int) -> None:
+        await sweep(self.database, self.publisher, partition, tick_ms, self.now_ms())
+
+    async def _commit(self, batch: Batch) -> None:
+        """Move the group's offsets past what is acknowledged, where the partition is still ours."""
+        ours = self.consumer.assignment()
+        offsets = {
+            place: records[-1].offset + 1 for place, records in batch.items() if place in ours
+        }
+        if not offsets:
+            return
+        try:
+            await self.consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("offsets not committed: the group is changing", why=str(error))
+
+    def _note(self, outcome: Outcome) -> None:
+        for (partition, source), time in outcome.newest_event.items():
+            if owned := self.owned.get(TopicPartition(USAGE_EVENTS, partition)):
+                owned.note(source, time)
+        metrics.RECORDS.labels(kind="read").inc(outcome.read)
+        for kind, count in outcome.counts.items():
+            metrics.RECORDS.labels(kind=kind).inc(count)
+        metrics.PARKED.inc(outcome.counts.get("parked", 0))
+        for rejected in outcome.rejected:
+            metrics.REJECTED.labels(reason=rejected.refused.reason).inc()
+
+    def _measure(self, batch: Batch) -> None:
+        for place, records in batch.items():
+            if place in self.owned and (highwater := self.consumer.highwater(place)) is not None:
+                behind = highwater - records[-1].offset - 1
+                metrics.LAG.labels(partition=str(place.partition)).set(behind)
+
+    async def _tick(self) -> None:
+        """Write the live ticks that are due. All that was polled has been acknowledged here."""
+        if self.settings.clock == "events":
+            return
+        for place, owned in list(self.owned.items()):
+            if place not in self.consumer.assignment() or self.consumer.highwater(place) is None:
+                continue
+            progress = Progress(
+                self.consumer.last_poll_timestamp(place),
+                self.consumer.highwater(place),
+                await self.consumer.position(place),
+            )
+            time_ms = owned.ticker.due(self.now_ms(), progress)
+            if time_ms is not None:
+                await self._write_tick(place.partition, owned, time_ms)
+
+    async def _write_tick(self, partition: int, owned: Owned, time_ms: int) -> None:
+        tick = Tick(
+            partition, self._source_partitions(), iso_time(time_ms), "live", dict(owned.sources)
+        )
+        await self.publisher.send([(None, TICK.encode(), encode(tick))])
+        owned.ticker.written()
+        metrics.TICKS.labels(source_partition=str(partition)).inc()
+        async with transaction(self.database) as connection:
+            await store.start_waiting(connection, partition, time_ms)
+        await self._sweep(partition, time_ms)
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Synchronous on purpose: heartbeats stand still while it runs."""
+        self.owned |= {place: Owned() for place in assigned}
+        self.running.readiness.done("partitions")
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Let what is being handled end, so that the next owner starts behind it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS), self.busy:
+                pass
+        for place in revoked:
+            self.owned.pop(place, None)
+
+
+def _source_record(place: TopicPartition, record: ConsumerRecord) -> SourceRecord:
+    signature = next((value for name, value in record.headers if name == SIGNATURE_HEADER), None)
+    return SourceRecord(place.partition, record.offset, record.key, record.value, signature)

@@ -1,0 +1,93 @@
+"""Publishing: what was decided goes to its partitions, and is acknowledged before this returns."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable
+from hashlib import sha256
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from services.ingest.accept import Rejected
+from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
+from shared.kafka import Record, partition_of, send_in_order
+from shared.times import iso_time
+
+VALUE_BYTES_MAX = 900_000
+KEY_BYTES_MAX = 10_000
+"""What a broker takes by default is 1 MiB, with the headers and all."""
+
+DETAIL_CHARACTERS_MAX = 500
+
+
+class Publisher:
+    """Sends to the two topics; `partitions` is the number that `usage.accepted` has."""
+
+    def __init__(self, producer: AIOKafkaProducer, partitions: int, rejected: int) -> None:
+        self.producer = producer
+        self.partitions = partitions
+        self.rejected_partitions = rejected
+
+    async def send(
+        self,
+        accepted: Iterable[tuple[str | None, bytes, bytes]],
+        rejected: Iterable[Rejected] = (),
+        rejected_ms: int = 0,
+    ) -> None:
+        """Send to all partitions at once, to each in order. Raises KafkaError or TimeoutError.
+
+        All sends have ended when it raises, so that none can overtake what is sent again.
+        """
+        sends: list[Coroutine[Any, Any, None]] = [
+            send_in_order(self.producer, USAGE_ACCEPTED, partition, records)
+            for partition, records in self._spread(accepted).items()
+        ]
+        refused: dict[int, list[Record]] = defaultdict(list)
+        for one in rejected:
+            refused[one.record.partition % self.rejected_partitions].append(
+                rejected_record(one, rejected_ms)
+            )
+        sends += [
+            send_in_order(self.producer, USAGE_REJECTED, partition, records)
+            for partition, records in refused.items()
+        ]
+        faults = [end for end in await asyncio.gather(*sends, return_exceptions=True) if end]
+        if faults:
+            raise faults[0]
+
+    def _spread(
+        self, accepted: Iterable[tuple[str | None, bytes, bytes]]
+    ) -> dict[int, list[Record]]:
+        """By partition; a record without an account goes to every one."""
+        records: dict[int, list[Record]] = defaultdict(list)
+        everywhere = range(self.partitions)
+        place: dict[str, int] = {}
+        for account_id, key, value in accepted:
+            if account_id is None:
+                for partition in everywhere:
+                    records[partition].append((key, value, []))
+                continue
+            if account_id not in place:
+                place[account_id] = partition_of(account_id, self.partitions)
+            records[place[account_id]].append((key, value, []))
+        return records
+
+
+def rejected_record(rejected: Rejected, rejected_ms: int) -> Record:
+    """A refused record as it came, with the reason; cut, with its sha256, where it is too large."""
+    record = rejected.record
+    headers = {
+        "reason": rejected.refused.reason,
+        "detail": rejected.refused.detail[:DETAIL_CHARACTERS_MAX],
+        "source_topic": USAGE_EVENTS,
+        "source_partition": str(record.partition),
+        "source_offset": str(record.offset),
+        "rejected_at": iso_time(rejected_ms),
+    }
+    key, value = record.key, record.value
+    if value is not None and len(value) > VALUE_BYTES_MAX:
+        headers["sha256"] = sha256(value).hexdigest()
+        value = value[:VALUE_BYTES_MAX]
+    key = key if key is None else key[:KEY_BYTES_MAX]
+    encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
+    return key, value, encoded
