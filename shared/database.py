@@ -17,6 +17,8 @@ WRITER_SETTINGS = {
     "lock_timeout": "5s",
     "statement_timeout": "20s",
     "idle_in_transaction_session_timeout": "10s",
+    "client_connection_check_interval": "5s",
+    "tcp_user_timeout": "15s",
 }
 """A stopped worker must not hold a row for ever: its transaction ends by itself."""
 

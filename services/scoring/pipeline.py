@@ -128,7 +128,7 @@ def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecor
     start = ticks = 0
     for at, record in enumerate(records):
         ticks += record.key == TICK.encode()
-        if at - start >= COMMIT_EVENTS_MAX or ticks >= COMMIT_TICKS_MAX:
+        if at + 1 - start >= COMMIT_EVENTS_MAX or ticks >= COMMIT_TICKS_MAX:
             yield records[start : at + 1]
             start, ticks = at + 1, 0
     if start < len(records):

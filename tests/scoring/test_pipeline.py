@@ -90,9 +90,9 @@ async def sent(settings: Settings) -> list[tuple[bytes, bytes]]:
 def names(records: list[tuple[bytes, bytes]]) -> list[str]:
     """`account:sequence`, or the kind of a control record."""
     return [
-        key.decode() if key.startswith(b"myaku.") else f"{key.decode()}:{decode_health(value).sequence}"
+        key.decode() + ("" if key.startswith(b"myaku.") else f":{decode_health(value).sequence}")
         for key, value in records
-    ]  # fmt: skip
+    ]
 
 
 async def rows(engine: AsyncEngine, table: str) -> list[tuple[object, ...]]:
@@ -233,7 +233,7 @@ async def test_another_number_of_partitions_than_the_database_knows_is_refused(
     engine: AsyncEngine, producer: AIOKafkaProducer
 ) -> None:
     await scoring(engine, producer).load(0, Marker("log-1", 1))
-    with pytest.raises(UserError, match="log has 4 partitions.*made from 1"):
+    with pytest.raises(UserError, match=r"log has 4 partitions.*made from 1"):
         await scoring(engine, producer).load(2, Marker("log-2", 4))
 
 
