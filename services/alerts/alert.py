@@ -1,4 +1,4 @@
-"""An alert as it is kept, and as the outside sees it. Pure."""
+"""An alert and its events as they are kept, and as the outside sees them. Pure."""
 
 import hashlib
 from typing import Any
@@ -38,6 +38,19 @@ class Alert(msgspec.Struct, frozen=True):
     resolved_by: str | None
 
 
+class Event(msgspec.Struct, frozen=True):
+    """One event in an alert's life; `number` counts those of the standing from 1."""
+
+    alert_id: str
+    number: int
+    at_ms: int
+    what: str
+    severity: str | None
+    score: float | None
+    by: str
+    reason: str
+
+
 def alert_id(rule: str, account_id: str, subject: str, episode: int) -> str:
     """The public id: the same wherever, and however often, the same history is read."""
     return "al_" + digest(rule, account_id, subject, str(episode))
@@ -62,9 +75,22 @@ def outside(alert: Alert) -> dict[str, Any]:
         "owner": alert.owner,
         "score": alert.score,
         "title": alert.title,
-        "reasons": alert.reasons,
+        "reasons": [msgspec.structs.asdict(reason) for reason in alert.reasons],
         "play": alert.play,
         "opened_at": None if alert.opened_ms is None else iso_time(alert.opened_ms),
         "resolved_at": None if alert.resolved_ms is None else iso_time(alert.resolved_ms),
         "resolved_by": alert.resolved_by,
+    }
+
+
+def outside_event(event: Event) -> dict[str, Any]:
+    """An event as a single alert shows it."""
+    return {
+        "number": event.number,
+        "at": iso_time(event.at_ms),
+        "what": event.what,
+        "severity": event.severity,
+        "score": event.score,
+        "by": event.by,
+        "reason": event.reason,
     }

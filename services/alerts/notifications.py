@@ -27,6 +27,7 @@ class Notification:
     number: int  # that of the event it tells of
     destination: str
     kind: str
+    at_ms: int
     deliver: bool
     body: bytes
 
@@ -131,6 +132,7 @@ def compose(alert: Alert, event: Transition, destination: str, facts: Facts) -> 
         number=event.number,
         destination=destination,
         kind=kind,
+        at_ms=event.at_ms,
         deliver=event.note.deliver,
         body=msgspec.json.encode(body),
     )

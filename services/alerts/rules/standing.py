@@ -55,7 +55,7 @@ class Standing(msgspec.Struct, frozen=True):
     """When the newest alert was resolved by its condition; it may be opened again from then."""
     armed: bool = False
     calm_since_ms: int | None = None
-    """Since when the score has not been in breach; kept until the rule is armed."""
+    """Since when the score was clear, and has not been in breach; kept until the rule is armed."""
     clear: bool = False
     """The newest known verdict is CLEAR."""
     reference: Reference | None = None
@@ -83,10 +83,9 @@ class Transition:
     """One event in an alert's life."""
 
     at_ms: int
-    change: str
+    what: str
     number: int
     episode: int
-    from_state: State
     standing: Standing  # after it
     severity: str | None
     score: float | None

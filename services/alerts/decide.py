@@ -1,0 +1,257 @@
+"""What records and users make of a partition's alerts; docs/alerts.md states it in words. Pure."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec.structs import replace
+
+from services.alerts import routing
+from services.alerts.alert import Alert, Event, alert_id
+from services.alerts.notifications import Facts, compose, evidence
+from services.alerts.records import Entry, News, Rulebook, Time
+from services.alerts.rules import (
+    OPEN,
+    Acknowledged,
+    Closed,
+    Reading,
+    Reference,
+    Removed,
+    Standing,
+    Threshold,
+    Timers,
+    Transition,
+    step,
+)
+from services.alerts.rules.standing import Input
+from services.alerts.state import Effects, Key, Newest, State
+from shared.events import Barrier, Health
+
+NEWS = frozenset({"pending", "opened", "reopened", "raised", "lowered", "notified"})
+"""Events that bring an alert's owner, score, title and reasons up to date."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a user does to an alert."""
+
+    what: Literal["acknowledge", "close"]
+    by: str
+    reason: str = ""
+
+
+def decide(state: State, entries: Sequence[Entry], *, deliver_history: bool) -> Effects:
+    """Handle the entries in order, in `state`; returns what changed in it."""
+    decision = _Decision(state, deliver_history)
+    for entry in entries:
+        decision.handle(entry)
+    return decision.effects
+
+
+def act(state: State, key: Key, user_act: Act, *, deliver_history: bool) -> Effects:
+    """Let a user act on a standing; no event of the act where it is not possible."""
+    assert state.clock_ms is not None
+    decision = _Decision(state, deliver_history)
+    deliver = state.live or deliver_history
+    decision.run_timers(key[0], state.clock_ms - 1, deliver)
+    given = (
+        Acknowledged(state.clock_ms, user_act.by, deliver)
+        if user_act.what == "acknowledge"
+        else Closed(state.clock_ms, user_act.by, user_act.reason, deliver)
+    )
+    decision.step(key, given)
+    return decision.effects
+
+
+class _Decision:
+    """One decision on its way."""
+
+    def __init__(self, state: State, deliver_history: bool) -> None:
+        self.state = state
+        self.deliver_history = deliver_history
+        self.effects = Effects()
+        self.due: list[tuple[int, Key]] = [
+            (due_ms, key)
+            for key, standing in state.standings.items()
+            if (due_ms := standing.due_ms) is not None
+        ]
+        heapq.heapify(self.due)
+
+    def handle(self, entry: Entry) -> None:
+        """One record."""
+        self.effects.handled += 1
+        match entry:
+            case News():
+                self._news(entry)
+            case Time():
+                self._time(entry)
+            case Rulebook():
+                self._configure(entry)
+            case Barrier():
+                self.effects.barriers.append(entry.id)
+
+    def _rules(self) -> dict[str, Threshold]:
+        return self.state.rulebook.rules if self.state.rulebook else {}
+
+    def _reach(self, at_ms: int) -> int:
+        """Move the clock; the time of the record, which never is before the clock."""
+        clock_ms = self.state.clock_ms
+        self.state.clock_ms = at_ms if clock_ms is None else max(clock_ms, at_ms)
+        return self.state.clock_ms
+
+    def _news(self, entry: News) -> None:
+        health = entry.health
+        account_id = health.account_id
+        known = self.state.accounts.get(account_id)
+        if known is not None and health.sequence <= known.sequence:
+            self.effects.repeated += 1
+            return
+        at_ms = self._reach(entry.at_ms)
+        deliver = health.mode == "live" or self.deliver_history
+        self.run_timers(account_id, at_ms - 1, deliver)
+        self.state.accounts[account_id] = Newest(health.sequence, entry.value, health)
+        self.effects.accounts.add(account_id)
+        reading = Reading(
+            at_ms, None if health.stale else health.score, is_excluded(health), deliver
+        )
+        for rule in self._rules():
+            self.step((account_id, rule, ""), reading)
+
+    def run_timers(self, account_id: str, until_ms: int, deliver: bool) -> None:
+        """Run the account's timers that are due by then, with the health that it has now."""
+        for rule in self._rules():
+            key = (account_id, rule, "")
+            standing = self.state.standings.get(key)
+            due_ms = standing.due_ms if standing else None
+            if due_ms is not None and due_ms <= until_ms:
+                self._run(key, until_ms, deliver)
+
+    def _run(self, key: Key, until_ms: int, deliver: bool) -> None:
+        health = self.state.accounts[key[0]].health
+        self.step(key, Timers(until_ms, None if health.stale else health.score, deliver))
+
+    def _time(self, tick: Time) -> None:
+        at_ms = self._reach(tick.at_ms)
+        deliver = (tick.live and self.state.live) or self.deliver_history
+        self.state.live = tick.live
+        while self.due and self.due[0][0] <= at_ms:
+            due_ms, key = heapq.heappop(self.due)
+            if self.state.standings[key].due_ms == due_ms:
+                self._run(key, at_ms, deliver)
+
+    def _configure(self, book: Rulebook) -> None:
+        if self.state.rulebook and self.state.rulebook.value == book.value:
+            return
+        gone = sorted(key for key in self.state.standings if key[1] not in book.rules)
+        for key in gone if self.state.clock_ms is not None else ():
+            deliver = self.state.live or self.deliver_history
+            self.step(key, Removed(self.state.clock_ms or 0, deliver))
+        self.state.rulebook = book
+        self.effects.configured = True
+
+    def step(self, key: Key, given: Input) -> None:
+        """Let one input happen to one standing."""
+        account_id, rule_id, subject = key
+        rule = self._rules().get(rule_id)
+        before = self.state.standings.get(key)
+        known = before or Standing(rule_id, account_id, subject)
+        after, transitions = step(rule, known, given)
+        for transition in transitions:
+            self._happen(key, rule, transition)
+        if isinstance(given, Reading) and after.clear and not after.held:
+            after = replace(after, reference=reference(self.state.accounts[account_id].health))
+        if after is before:
+            return
+        self.state.standings[key] = after
+        self.effects.standings.add(key)
+        if (due_ms := after.due_ms) is not None and (before is None or due_ms != before.due_ms):
+            heapq.heappush(self.due, (due_ms, key))
+
+    def _happen(self, key: Key, rule: Threshold | None, transition: Transition) -> None:
+        assert self.state.rulebook is not None
+        account_id, rule_id, subject = key
+        health = self.state.accounts[account_id].health
+        facts = Facts(health, transition.standing.reference, rule.sign if rule else 1)
+        name = alert_id(rule_id, account_id, subject, transition.episode)
+        alert = self.state.alerts.get(name) or _new(name, transition)
+        alert = _moved(alert, transition)
+        routes = self.state.rulebook.routing
+        if rule and transition.what in NEWS:
+            alert = replace(alert, play=rule.play)
+            alert = evidence(alert, rule.title, routing.owner(routes, health.profile), facts)
+        self._keep(alert, transition)
+        if transition.note:
+            for destination in routing.destinations(routes):
+                self.effects.notifications.append(compose(alert, transition, destination, facts))
+
+    def _keep(self, alert: Alert, transition: Transition) -> None:
+        if transition.what == "discarded" and alert.opened_ms is None:
+            self.state.alerts.pop(alert.id, None)
+        else:
+            self.state.alerts[alert.id] = alert
+        self.effects.alerts.add(alert.id)
+        self.effects.events.append(
+            Event(
+                alert_id=alert.id,
+                number=transition.number,
+                at_ms=transition.at_ms,
+                what=transition.what,
+                severity=transition.severity,
+                score=transition.score,
+                by=transition.by,
+                reason=transition.reason,
+            )
+        )
+
+
+def is_excluded(health: Health) -> bool:
+    """Whether the account is never alerted: internal, or closed."""
+    return health.profile.get("excluded") is True or health.profile.get("closed") is True
+
+
+def reference(health: Health) -> Reference:
+    """The health as what later is compared with it."""
+    assert health.score is not None
+    contributions = {driver.measure: driver.contribution for driver in health.drivers}
+    return Reference(health.score, health.as_of, contributions)
+
+
+def _new(name: str, transition: Transition) -> Alert:
+    standing = transition.standing
+    return Alert(
+        id=name,
+        rule=standing.rule,
+        account_id=standing.account_id,
+        subject=standing.subject,
+        episode=transition.episode,
+        state="pending",
+        handling="new",
+        severity=transition.severity,
+        owner="",
+        score=None,
+        title="",
+        reasons=[],
+        play="",
+        began_ms=transition.at_ms,
+        opened_ms=None,
+        resolved_ms=None,
+        resolved_by=None,
+    )
+
+
+def _moved(alert: Alert, transition: Transition) -> Alert:
+    """The alert in the state that the event brings it to."""
+    after = transition.standing
+    alert = replace(
+        alert,
+        state="resolved" if after.state == "normal" else after.state,
+        handling=after.handling,
+        severity=transition.severity,
+    )
+    if after.state in OPEN:
+        return replace(alert, opened_ms=after.opened_ms, resolved_ms=None, resolved_by=None)
+    if transition.what in ("resolved", "closed"):
+        by = "user" if transition.what == "closed" else transition.by
+        return replace(alert, resolved_ms=transition.at_ms, resolved_by=by)
+    return alert

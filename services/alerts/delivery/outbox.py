@@ -1,0 +1,243 @@
+"""The outbox: notifications claimed by their status with a lease, and what came of them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.alerts.delivery.outcome import (
+    THROTTLE_SECONDS,
+    UNCONFIGURED_MS,
+    Outcome,
+    pause_ms,
+)
+
+BEHIND_MS = 5 * 60_000
+"""While a live partition's clock is further behind the wall than this, its notes wait."""
+
+DUE = (
+    "(c.status IN ('queued', 'retry') AND c.next_attempt_ms <= :now_ms"
+    " OR c.status = 'leased' AND c.lease_until_ms <= :now_ms)"
+    # Order within the lane, also between senders: nothing earlier is on its way.
+    " AND NOT EXISTS (SELECT 1 FROM alerts.notification e WHERE e.partition = c.partition"
+    " AND e.alert_id = c.alert_id AND e.destination = c.destination AND e.number < c.number"
+    " AND e.status IN ('queued', 'retry', 'leased'))"
+    " AND NOT EXISTS (SELECT 1 FROM alerts.destination d"
+    " WHERE d.name = c.destination AND d.wait_until_ms > :now_ms)"
+    " AND NOT EXISTS (SELECT 1 FROM alerts.partition p WHERE p.partition = c.partition"
+    " AND p.live AND p.clock_ms < :now_ms - :behind_ms)"
+)
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A notification that is ours to send until its lease ends."""
+
+    partition: int
+    id: str
+    alert_id: str
+    number: int
+    destination: str
+    kind: str
+    body: bytes
+    attempts: int
+    maybe_duplicate: bool
+    token: str
+
+
+async def due_destinations(connection: AsyncConnection, now_ms: int) -> list[str]:
+    """Destinations for which something is due, by name."""
+    rows = await connection.execute(
+        text(f"SELECT DISTINCT destination FROM alerts.notification c WHERE {DUE} ORDER BY 1"),
+        {"now_ms": now_ms, "behind_ms": BEHIND_MS},
+    )
+    return list(rows.scalars())
+
+
+async def count_waiting(connection: AsyncConnection) -> int:
+    """How many notifications are not yet delivered."""
+    rows = await connection.execute(
+        text(
+            "SELECT count(*) FROM alerts.notification WHERE status IN ('queued', 'retry', 'leased')"
+        )
+    )
+    return int(rows.scalar_one())
+
+
+async def take(
+    connection: AsyncConnection, destination: str, now_ms: int, lease: tuple[str, int]
+) -> Leased | None:
+    """Lease the destination's next notification for (token, milliseconds); None if there is none.
+
+    Other senders skip it, and whatever comes after it in its lane.
+    """
+    token, lease_ms = lease
+    row = (
+        await connection.execute(
+            text(
+                "UPDATE alerts.notification n SET status = 'leased', lease_token = :token,"
+                " lease_until_ms = :now_ms + :lease_ms"
+                " FROM (SELECT c.partition, c.id FROM alerts.notification c"
+                f" WHERE c.destination = :destination AND {DUE}"
+                " ORDER BY c.next_attempt_ms, c.at_ms, c.alert_id, c.number"
+                " LIMIT 1 FOR UPDATE OF c SKIP LOCKED) AS chosen"
+                " WHERE n.partition = chosen.partition AND n.id = chosen.id"
+                " RETURNING n.partition, n.id, n.alert_id, n.number, n.destination, n.kind,"
+                " n.body, n.attempts, n.maybe_duplicate, n.lease_token"
+            ),
+            {
+                "token": token,
+                "now_ms": now_ms,
+                "lease_ms": lease_ms,
+                "destination": destination,
+                "behind_ms": BEHIND_MS,
+            },
+        )
+    ).one_or_none()
+    return Leased(*row) if row else None
+
+
+async def is_superseded(connection: AsyncConnection, leased: Leased) -> bool:
+    """Whether the alert is over and nothing that went this way still lacks its end.
+
+    What may have arrived counts as gone.
+    """
+    if leased.maybe_duplicate:
+        return False
+    row: Row[tuple[str | None, str | None]] = (
+        await connection.execute(
+            text(
+                "SELECT (SELECT state FROM alerts.alert WHERE partition = :partition"
+                " AND id = :alert_id) AS state,"
+                " (SELECT kind FROM alerts.notification WHERE partition = :partition"
+                " AND alert_id = :alert_id AND destination = :destination AND number < :number"
+                " AND (status = 'sent' OR maybe_duplicate)"
+                " ORDER BY number DESC LIMIT 1) AS kind"
+            ),
+            {
+                "partition": leased.partition,
+                "alert_id": leased.alert_id,
+                "destination": leased.destination,
+                "number": leased.number,
+            },
+        )
+    ).one()
+    is_open = row.state in ("firing", "recovering")
+    return not is_open and row.kind in (None, "resolved", "closed")
+
+
+async def read_configuration(connection: AsyncConnection, partition: int) -> bytes | None:
+    """The configuration in force in a partition, as its record."""
+    rows = await connection.execute(
+        text("SELECT configuration FROM alerts.partition WHERE partition = :partition"),
+        {"partition": partition},
+    )
+    value: bytes | None = rows.scalar_one()
+    return value
+
+
+async def is_gone(connection: AsyncConnection, name: str, url: str | None) -> bool:
+    """Whether the destination said that this URL is no more."""
+    rows = await connection.execute(
+        text("SELECT 1 FROM alerts.destination WHERE name = :name AND gone_url = :url"),
+        {"name": name, "url": url},
+    )
+    return rows.first() is not None
+
+
+async def record(
+    connection: AsyncConnection, leased: Leased, outcome: Outcome, times: tuple[int, int]
+) -> bool:
+    """Keep what came of an attempt, (begun, ended) in milliseconds, and free the lane.
+
+    False, and nothing is changed, if the lease is no longer ours.
+    """
+    begun_ms, now_ms = times
+    after = _after(leased, outcome, now_ms)
+    rows = await connection.execute(
+        text(
+            "UPDATE alerts.notification SET status = :status, next_attempt_ms = :next_attempt_ms,"
+            " attempts = :attempts, tries = tries + 1, error = :error, sent_ms = :sent_ms,"
+            " maybe_duplicate = maybe_duplicate OR :maybe, lease_until_ms = NULL,"
+            " lease_token = NULL WHERE partition = :partition AND id = :id"
+            " AND status = 'leased' AND lease_token = :token RETURNING tries"
+        ),
+        {
+            **after,
+            "error": outcome.error or None,
+            "sent_ms": now_ms if outcome.kind == "sent" else None,
+            "maybe": outcome.kind == "unknown",
+            "partition": leased.partition,
+            "id": leased.id,
+            "token": leased.token,
+        },
+    )
+    tries = rows.scalar_one_or_none()
+    if tries is None:
+        return False
+    await connection.execute(
+        text(
+            "INSERT INTO alerts.delivery_attempt (partition, notification_id, number, at_ms,"
+            " outcome, http_status, latency_ms, error, retry_after_seconds) VALUES (:partition,"
+            " :id, :number, :at_ms, :outcome, :http_status, :latency_ms, :error, :retry_after)"
+        ),
+        {
+            "partition": leased.partition,
+            "id": leased.id,
+            "number": tries,
+            "at_ms": begun_ms,
+            "outcome": outcome.kind,
+            "http_status": outcome.http_status,
+            "latency_ms": now_ms - begun_ms,
+            "error": outcome.error,
+            "retry_after": outcome.retry_after_seconds,
+        },
+    )
+    return True
+
+
+def _after(leased: Leased, outcome: Outcome, now_ms: int) -> dict[str, str | int]:
+    """Status, next attempt and counted attempts after an outcome."""
+    attempts = leased.attempts
+    next_ms = now_ms
+    match outcome.kind:
+        case "sent":
+            status, attempts = "sent", attempts + 1
+        case "superseded":
+            status = "superseded"
+        case "gone" | "permanent":
+            status, attempts = "dead", attempts + 1
+        case "throttled":
+            status = "retry"
+            next_ms = now_ms + 1000 * (outcome.retry_after_seconds or THROTTLE_SECONDS)
+        case "unconfigured":
+            status, next_ms = "queued", now_ms + UNCONFIGURED_MS
+        case _:
+            attempts += 1
+            pause = pause_ms(leased.id, attempts)
+            status = "dead" if pause is None else "retry"
+            next_ms = now_ms + (pause or 0)
+    return {"status": status, "attempts": attempts, "next_attempt_ms": next_ms}
+
+
+async def hold_destination(connection: AsyncConnection, name: str, until_ms: int) -> None:
+    """Let a destination wait."""
+    await connection.execute(
+        text(
+            "INSERT INTO alerts.destination AS d (name, wait_until_ms) VALUES (:name, :until_ms)"
+            " ON CONFLICT (name) DO UPDATE SET"
+            " wait_until_ms = greatest(d.wait_until_ms, excluded.wait_until_ms)"
+        ),
+        {"name": name, "until_ms": until_ms},
+    )
+
+
+async def mark_gone(connection: AsyncConnection, name: str, url: str | None) -> None:
+    """Remember that the destination's URL is no more."""
+    await connection.execute(
+        text(
+            "INSERT INTO alerts.destination (name, gone_url) VALUES (:name, :url)"
+            " ON CONFLICT (name) DO UPDATE SET gone_url = excluded.gone_url"
+        ),
+        {"name": name, "url": url},
+    )

@@ -1,0 +1,97 @@
+"""Records of `health.changes` as what they mean to alerts; each is decoded once. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from services.alerts.rules import Threshold
+from shared.configuration import InvalidConfiguration, Routing, parse
+from shared.events import (
+    RESERVED_PREFIX,
+    Barrier,
+    Config,
+    Health,
+    Marker,
+    Tick,
+    decode_control,
+    decode_health,
+)
+from shared.times import time_ms
+
+RawRecord = tuple[int, bytes | None, bytes | None]  # offset, key, value
+
+
+class Rulebook:
+    """A configuration made ready: its rules in their order, its routing, and the record it is."""
+
+    def __init__(self, value: bytes) -> None:
+        record = msgspec.json.decode(value, type=Config)
+        configuration = parse(record.document)
+        self.value = value
+        self.rules = {rule.id: Threshold.of(rule) for rule in configuration.alerts.rules}
+        self.routing: Routing = configuration.routing
+
+
+@lru_cache(maxsize=4)
+def rulebook(value: bytes) -> Rulebook:
+    """The rulebook of a configuration record. Raises InvalidConfiguration or MsgspecError."""
+    return Rulebook(value)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An account's health, at an instant."""
+
+    at_ms: int
+    health: Health
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A tick."""
+
+    at_ms: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record that cannot be read."""
+
+    offset: int
+    reason: str
+    value: bytes
+
+
+Entry = News | Time | Rulebook | Barrier
+
+
+def decode(records: Sequence[RawRecord]) -> tuple[list[Entry], list[Quarantined]]:
+    """Decode records in order; what cannot be decoded is put aside, a marker is left out."""
+    entries: list[Entry] = []
+    bad: list[Quarantined] = []
+    for offset, key, value in records:
+        raw = value or b""
+        try:
+            entry = _decode(key, raw)
+        except (msgspec.MsgspecError, InvalidConfiguration, ValueError, TypeError) as error:
+            bad.append(Quarantined(offset, str(error), raw))
+            continue
+        if entry is not None:
+            entries.append(entry)
+    return entries, bad
+
+
+def _decode(key: bytes | None, value: bytes) -> Entry | None:
+    if not (key and key.startswith(RESERVED_PREFIX.encode())):
+        health = decode_health(value)
+        return News(time_ms(health.as_of), health, value)
+    control = decode_control(value)
+    if isinstance(control, Tick):
+        return Time(time_ms(control.time), control.mode == "live")
+    if isinstance(control, Config):
+        return rulebook(value)
+    return None if isinstance(control, Marker) else control
