@@ -85,7 +85,7 @@ def reasons(facts: Facts) -> list[Reason]:
         for measure, change in changes.items()
         if round(change * facts.sign, 2) < 0
     ]
-    moved.sort(key=lambda each: each[0] * facts.sign)
+    moved.sort(key=lambda each: (each[0] * facts.sign, each[1]))
     return [
         Reason(measure, change, _reason(drivers[measure].value, measure, change))
         if measure in drivers
