@@ -56,13 +56,12 @@ async def save(connection: AsyncConnection, outcome: Outcome) -> None:
         connection,
         "INSERT INTO ingest.membership AS m (user_id, account_id, joined, time, event_id)"
         " SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[])"
-        ' ORDER BY 1 COLLATE "C", 2 COLLATE "C"'  # two workers lock the same rows in one order
         " ON CONFLICT (user_id, account_id) DO UPDATE SET"
         " joined = excluded.joined, time = excluded.time, event_id = excluded.event_id"
         " WHERE (m.time, m.event_id) < (excluded.time, excluded.event_id)",
         [
             (one.user_id, one.account_id, one.joined, one.time, one.event_id)
-            for one in outcome.memberships.changed.values()
+            for _, one in sorted(outcome.memberships.changed.items())  # all lock rows in one order
         ],
     )
     await _insert(

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -122,6 +123,12 @@ async def committed(ingest: Ingest, ends: Sequence[int]) -> None:
         return [await ingest.consumer.committed(place) or 0 for place in places] == list(ends)
 
     await until(there, seconds=30)
+
+
+def ids(records: Sequence[ConsumerRecord]) -> list[str]:
+    """Events by id, our own records by type, in order."""
+    bodies = [json.loads(record.value) for record in records]
+    return [body.get("id") if "account_id" in body else body["type"] for body in bodies]
 
 
 def event(number: int = 0, **fields: Any) -> bytes:
