@@ -87,10 +87,11 @@ async def _save_configuration(writer: _Writer, rows: Rows) -> None:
 async def _save_plan(writer: _Writer, signals: Columns) -> None:
     """Signals that the plan has; what is kept of others goes."""
     numbers = signals[0] if signals else []
-    kept = "WHERE partition = $1 AND NOT signal_no = ANY($2::int[])"
-    await writer.run(f"DELETE FROM scoring.day_sum {kept}", numbers)
-    await writer.run(f"DELETE FROM scoring.day_set {kept}", numbers)
-    await writer.run(f"DELETE FROM scoring.last_day {kept}", numbers)
+    for table in ("day_sum", "day_set", "last_day"):
+        await writer.run(
+            f"DELETE FROM scoring.{table} WHERE partition = $1 AND NOT signal_no = ANY($2::int[])",
+            numbers,
+        )
     await writer.run("DELETE FROM scoring.signal WHERE partition = $1")
     await writer.rows(
         "INSERT INTO scoring.signal (partition, signal_no, definition, since_day)"

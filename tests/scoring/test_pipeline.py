@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import pipeline, relay
 from services.scoring.pipeline import Scoring, groups
+from services.scoring.store import save
 from shared import database, kafka
+from shared.database import transaction
 from shared.events import CONFIG, HEALTH_CHANGES, LOG, TICK, Marker, decode_health
 from shared.offsets import Fenced
 from shared.runtime import UserError
@@ -170,7 +172,6 @@ async def test_a_failed_commit_leaves_nothing_and_is_repeated_from_the_database(
     room = scoring(engine, producer)
     await room.load(0, MARKER)
     before = await everything(engine)
-    save = pipeline.save
 
     async def lose(*arguments: object) -> None:
         await save(*arguments)  # type: ignore[arg-type]
@@ -192,7 +193,6 @@ async def test_a_commit_of_unknown_outcome_is_settled_by_loading(
 ) -> None:
     room = scoring(engine, producer)
     await room.load(0, MARKER)
-    transaction = pipeline.transaction
 
     @asynccontextmanager
     async def deaf(one: AsyncEngine) -> AsyncIterator[object]:

@@ -164,7 +164,7 @@ async def test_workers_that_take_over_from_each_other_tear_and_lose_nothing(
 ) -> None:
     workers = [Worker(engine, name) for name in ("one", "two", "three")]
     await asyncio.gather(
-        *(worker.run(random.Random(seed * 10 + at), 12) for at, worker in enumerate(workers))
+        *(worker.run(random.Random(seed * 10 + at), 5) for at, worker in enumerate(workers))
     )
     async with snapshot(engine) as connection:
         next_ = await connection.execute(text("SELECT next FROM scoring.partition"))

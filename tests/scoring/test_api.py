@@ -1,0 +1,219 @@
+"""The HTTP API over ASGI, on a real database."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+import pytest_asyncio
+from sqlalchemy import make_url
+
+from services.scoring.api import create_app
+from services.scoring.engine import State, advance
+from services.scoring.rows import rows_of
+from services.scoring.store import save
+from shared import database
+from shared.database import transaction
+from shared.offsets import claim
+from tests.scoring.random_log import DAY_MS, IDS, START_MS, config, document, event, tick
+
+NAMES = ["Ann & Co", "50% off", "under_score", "back\\slash", "Zoë"]
+BAD = "application/problem+json"
+
+
+def profile(number: int, account_id: str) -> tuple[bytes, bytes]:
+    fields = {"name": NAMES[number % 5], "size": "SME"[number % 3], "csm": f"csm{number % 2}"}
+    fields |= {"stage": "growing", "plan": "pro" if number else "free"}
+    return event(f"p{number}", START_MS, type="account.updated", account_id=account_id,
+                 properties=fields)  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """30 accounts on three partitions; many have the same score, some have none."""
+    engine = database.create(database_url)
+    accounts = [*IDS, *(f"account-{number:02}" for number in range(25))]
+    for partition in range(3):
+        async with transaction(engine) as connection:
+            held = await claim(connection, "scoring", partition, "log-1", "me")
+            state = State(partition, 7)
+            records = [config(document()), tick(START_MS)]
+            for number, account_id in enumerate(accounts):
+                if number % 3 == partition:
+                    records.append(profile(number, account_id))
+                    records += [
+                        event(f"e{number}-{at}", START_MS, account_id=account_id, user_id=f"u{at}")
+                        for at in range(number % 4)
+                    ]
+            records += [tick(START_MS + DAY_MS), tick(START_MS + 40 * DAY_MS)]
+            raw = [(offset, *record) for offset, record in enumerate(records)]
+            effects = advance(state, raw, lambda _, home=partition: home)  # type: ignore[misc]
+            await save(connection, held, len(raw), rows_of(state, effects))
+    transport = httpx2.ASGITransport(create_app(engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://scoring") as made:
+        yield made
+    await engine.dispose()
+
+
+async def whole(client: httpx2.AsyncClient, path: str, **query: Any) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        params = {**query, "cursor": cursor} if cursor else query
+        answer = await client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["data"]
+        cursor = answer.json()["next_cursor"]
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 30])
+@pytest.mark.parametrize("sort", ["score", "-score", "change_7d", "change_28d", "account_id"])
+async def test_pages_neither_skip_nor_repeat(
+    client: httpx2.AsyncClient, sort: str, limit: int
+) -> None:
+    found = await whole(client, "/v1/accounts", sort=sort, limit=limit)
+    ids = [account["account_id"] for account in found]
+    assert len(ids) == len(set(ids)) == 30
+    key = sort.removeprefix("-")
+    sign = -1 if sort.startswith("-") else 1
+    values = [account[key] for account in found]
+    known = [value for value in values if value is not None]
+    assert values[: len(known)] == known, "what is unknown comes last"
+    if key != "account_id":
+        order = [
+            (value is None, sign * (value or 0), identity.encode())
+            for value, identity in zip(values, ids, strict=True)
+        ]
+        assert order == sorted(order)
+    else:
+        assert ids == sorted(ids, key=str.encode)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"size": "S"}, 10),
+        ({"csm": "csm1"}, 15),
+        ({"stage": "growing"}, 30),
+        ({"plan": "free"}, 1),
+        ({"size": "S", "csm": "csm1"}, 5),
+        ({"size": "nothing"}, 0),
+        ({"q": "ANN &"}, 6),
+        ({"q": "0% o"}, 6),
+        ({"q": "%"}, 6),
+        ({"q": "r_s"}, 6),
+        ({"q": "_"}, 6),
+        ({"q": "k\\s"}, 6),
+        ({"q": "zoë"}, 6),
+        ({"q": "ACCOUNT-1"}, 10),
+        ({"q": "会社"}, 1),
+        ({"csm": "' OR '1'='1"}, 0),
+        ({"q": "'; DROP TABLE"}, 1),
+    ],
+)
+async def test_filters(client: httpx2.AsyncClient, query: dict[str, str], count: int) -> None:
+    assert len(await whole(client, "/v1/accounts", limit=4, **query)) == count
+
+
+async def test_every_band_lists_its_accounts_as_health_records(client: httpx2.AsyncClient) -> None:
+    listed = await whole(client, "/v1/accounts")
+    for band in ("healthy", "watch", "at_risk", "critical"):
+        found = await whole(client, "/v1/accounts", band=band)
+        assert found == [account for account in listed if account["band"] == band]
+    one = await client.get(f"/v1/accounts/{listed[0]['account_id']}")
+    assert one.json() == listed[0]
+    assert list(one.json())[:3] == ["account_id", "as_of", "sequence"]
+
+
+@pytest.mark.parametrize("account_id", IDS)
+async def test_any_id_can_be_asked_for(client: httpx2.AsyncClient, account_id: str) -> None:
+    path = f"/v1/accounts/{quote(account_id, safe='')}"
+    assert (await client.get(path)).json()["account_id"] == account_id
+    assert len((await client.get(f"{path}/history", params={"limit": 500})).json()["data"]) == 40
+
+
+async def test_a_history_has_a_row_for_every_day_whatever_the_pages(
+    client: httpx2.AsyncClient,
+) -> None:
+    path = "/v1/accounts/acme/history"
+    days = await whole(client, path, limit=500)
+    assert [day["day"] for day in days] == [f"2024-10-{day:02}" for day in range(4, 32)] + [
+        f"2024-11-{day:02}" for day in range(1, 13)
+    ]
+    assert set(days[0]) == {
+        "day", "score", "band", "coverage", "stale", "scorecard", "revision",
+    }  # fmt: skip
+    for limit in (1, 3, 40):
+        assert await whole(client, path, limit=limit) == days
+    some = await whole(client, path, limit=3, **{"from": "2024-10-10", "to": "2024-10-20"})
+    assert some == days[6:17]
+    assert await whole(client, path, **{"from": "2031-01-01"}) == []
+    assert await whole(client, path, **{"from": "2024-10-20", "to": "2024-10-10"}) == []
+    assert await whole(client, path, limit=500, **{"from": "0001-01-01"}) == days
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v1/accounts/nobody", 404, "unknown_account"),
+        ("/v1/accounts/nobody/history", 404, "unknown_account"),
+        ("/v1/accounts/a%00b", 422, "invalid_request"),
+        ("/v1/accounts?q=a%00b", 422, "invalid_request"),
+        ("/v1/accounts?limit=0", 422, "invalid_request"),
+        ("/v1/accounts?limit=501", 422, "invalid_request"),
+        ("/v1/accounts?sort=name", 422, "invalid_request"),
+        ("/v1/accounts?colour=red", 422, "invalid_request"),
+        ("/v1/accounts?cursor=***", 400, "bad_cursor"),
+        ("/v1/accounts?cursor=e30", 400, "bad_cursor"),
+        ("/v1/accounts/acme/history?from=yesterday", 422, "invalid_request"),
+        ("/v1/accounts/acme/history?until=2024-01-01", 422, "invalid_request"),
+        ("/v1/accounts/acme/history?cursor=eyJkYXkiOjk5OTk5OTk5OTk5fQ", 400, "bad_cursor"),
+        ("/v1/nothing", 404, "not_found"),
+        ("/v1/accounts/a/b", 404, "not_found"),
+    ],
+)
+async def test_what_is_wrong_is_answered_as_a_problem(
+    client: httpx2.AsyncClient, path: str, status: int, code: str
+) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, BAD)
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["message"] == body["detail"]
+
+
+async def test_another_method_is_a_problem_too(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/accounts")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_a_database_that_is_away_is_503(database_url: str) -> None:
+    engine = database.create(
+        make_url(database_url).set(database="gone").render_as_string(hide_password=False)
+    )
+    transport = httpx2.ASGITransport(create_app(engine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://scoring") as client:
+        answer = await client.get("/v1/accounts")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    await engine.dispose()
+
+
+async def test_partitions_tell_where_they_stand(client: httpx2.AsyncClient) -> None:
+    found = await whole(client, "/v1/partitions")
+    assert [(one["partition"], one["accounts"], one["mode"]) for one in found] == [
+        (number, 10, "history") for number in range(3)
+    ]
+
+
+async def test_the_description_names_every_route(client: httpx2.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert set(paths) == {
+        "/v1/accounts",
+        "/v1/accounts/{account_id}",
+        "/v1/accounts/{account_id}/history",
+        "/v1/partitions",
+    }
