@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.scoring.documents import documents
+from tests.scoring.documents import document, documents
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -36,6 +36,13 @@ def record(key: str, **body: Any) -> Record:
 def config(document: dict[str, Any]) -> Record:
     """A configuration record."""
     return record("myaku.config", type="myaku.config", revision="any", document=document)
+
+
+def one(metric: dict[str, Any], curve: Any = ([0, 0], [1000, 100])) -> Record:
+    """A configuration of a single metric `m`."""
+    measures = {"m": {"weight": 1, "curve": list(curve)}}
+    card = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
+    return config(document({"m": metric}, card))
 
 
 def tick(instant: int, mode: str = "history", source: int = 0, sources: int = 1) -> Record:

@@ -151,3 +151,15 @@ def standing(said: Said) -> Any:
         account: {name: health[name] for name in names} for account, health in said.health.items()
     }
     return said.history, now, said.counters
+
+
+def both(*records: Record) -> Said:
+    """What the engine says of the records, which the oracle says too."""
+    said = by_engine([records])
+    assert said == by_oracle([list(records)])
+    return said
+
+
+def value(said: Said, account: str = "acme") -> Any:
+    """The first driver's value in the newest health."""
+    return said.health[account]["drivers"][0]["value"]

@@ -1,0 +1,299 @@
+"""A second reading of docs/alerts.md: one record, one standing, one timer at a time.
+
+Slow and obvious on purpose. It shares nothing with the rules, and knows nothing of them.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.alerts.oracle_reports import Ledger
+from tests.alerts.oracle_standing import (
+    PUT_OFF,
+    Cause,
+    Standing,
+    arm,
+    beyond,
+    duration,
+    milliseconds,
+    verdict_of,
+    worse,
+)
+
+
+@dataclass
+class Oracle:
+    """One partition of `health.changes`; what comes out are alerts, events and notifications."""
+
+    deliver_history: bool = False
+    clock: int | None = None
+    tick_was_live: bool = False
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def read(self, value: bytes) -> None:
+        """One record."""
+        record = json.loads(value)
+        kind = record.get("type", "health")
+        if kind == "myaku.tick":
+            self.tick(record)
+        elif kind == "myaku.config":
+            self.configure(record["document"])
+        elif kind == "health":
+            self.news(record)
+
+    def reach(self, instant: int) -> int:
+        """Move the clock, which never falls."""
+        self.clock = instant if self.clock is None else max(self.clock, instant)
+        return self.clock
+
+    def news(self, health: dict[str, Any]) -> None:
+        """An account's health."""
+        account = health["account_id"]
+        if (
+            account in self.ledger.health
+            and health["sequence"] <= self.ledger.health[account]["sequence"]
+        ):
+            return
+        t = self.reach(milliseconds(health["as_of"]))
+        deliver = health["mode"] == "live" or self.deliver_history
+        self.run_timers(account, t - 1, deliver=deliver)
+        self.ledger.health[account] = health
+        for rule in self.rules:
+            standing = self.standings.setdefault(
+                (account, rule["id"]), Standing(rule["id"], account)
+            )
+            self.reading(rule, standing, Cause(t, "condition", self.score(account), deliver))
+
+    def score(self, account: str) -> float | None:
+        """The score of the account's newest reading; none where it is stale."""
+        health = self.ledger.health[account]
+        score: float | None = None if health.get("stale") else health["score"]
+        return score
+
+    def tick(self, record: dict[str, Any]) -> None:
+        """Time passes for every account."""
+        t = self.reach(milliseconds(record["time"]))
+        live = record["mode"] == "live"
+        deliver = (live and self.tick_was_live) or self.deliver_history
+        self.tick_was_live = live
+        for account in sorted(self.ledger.health):
+            self.run_timers(account, t, deliver=deliver)
+
+    def configure(self, document: dict[str, Any]) -> None:
+        """Rules that are gone end what they opened; others go on in their new form."""
+        rules = document["alerts"].get("rules", [])
+        kept = [rule["id"] for rule in rules]
+        for (_, rule_id), standing in sorted(self.standings.items()):
+            if rule_id not in kept and self.clock is not None:
+                deliver = self.tick_was_live or self.deliver_history
+                self.forget(standing, Cause(self.clock, "rule", None, deliver))
+        self.rules, self.ledger.routing = rules, document["routing"]
+
+    def rule_names(self) -> list[str]:
+        """The rules in force."""
+        return [rule["id"] for rule in self.rules]
+
+    # -- timers
+
+    def run_timers(self, account: str, until: int, *, deliver: bool) -> None:
+        """The account's timers that are due by then, each at its own instant."""
+        for rule in self.rules:
+            standing = self.standings.get((account, rule["id"]))
+            while standing is not None and standing.due is not None and standing.due <= until:
+                cause = Cause(standing.due, "condition", self.score(account), deliver)
+                self.timer(rule, standing, cause)
+
+    def timer(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
+        """One timer."""
+        if standing.state == "pending":
+            self.open(rule, standing, cause)
+        elif standing.state == "recovering":
+            self.end(standing, cause, "resolved")
+        else:
+            cause.reason = "the cooldown is over"
+            kind = "reopened" if standing.again else "opened"
+            self.give(rule, standing, cause, "notified", "raised" if standing.told else kind)
+
+    # -- readings
+
+    def reading(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
+        """What one reading does, in the order of the page."""
+        health, t = self.ledger.health[standing.account], cause.at
+        profile = health["profile"]
+        if profile.get("excluded") is True or profile.get("closed") is True:
+            cause.by = "account"
+            self.forget(standing, cause)
+            return
+        if cause.score is None:
+            standing.held = True
+            return
+        if standing.held:
+            standing.held = False
+            if standing.ends is not None:
+                standing.ends = max(standing.ends, t)
+            if standing.note_due is not None:
+                standing.note_due = max(standing.note_due, t)
+        verdict, severity = verdict_of(rule, cause.score)
+        arm(rule, standing, t, verdict)
+        if standing.latch and (
+            verdict == "CLEAR" or (severity and worse(severity, standing.latch))
+        ):
+            standing.latch = None
+        self.by_state(rule, standing, cause, verdict, severity)
+        if verdict == "CLEAR":
+            standing.reference = health
+
+    def by_state(
+        self,
+        rule: dict[str, Any],
+        standing: Standing,
+        cause: Cause,
+        verdict: str,
+        severity: str | None,
+    ) -> None:
+        """What the reading means where the standing is."""
+        if standing.state == "normal":
+            if severity is not None and standing.armed and standing.latch is None:
+                self.breach(rule, standing, cause, severity)
+        elif standing.state == "pending":
+            if severity is not None:
+                standing.severity = severity
+            else:
+                self.discard(standing, cause)
+        elif verdict == "CLEAR":
+            self.recover(rule, standing, cause)
+        else:
+            if standing.state == "recovering":
+                standing.state, standing.ends = "firing", None
+                if standing.note_due is not None:
+                    standing.note_due = max(standing.note_due, cause.at)
+                self.ledger.happen(standing, cause, "relapsed")
+            self.follow(rule, standing, cause)
+
+    def breach(self, rule: dict[str, Any], standing: Standing, cause: Cause, severity: str) -> None:
+        """A new breach: the same alert again, or the next episode."""
+        within = duration(rule, "reopen_within", "72h")
+        resolved = standing.resolved_at
+        standing.again = resolved is not None and cause.at - resolved <= within
+        standing.before_pending = standing.episode
+        standing.episode += 0 if standing.again else 1
+        standing.severity = severity
+        wait = duration(rule, "for")
+        if wait == 0:
+            self.open(rule, standing, cause)
+            return
+        standing.state, standing.ends = "pending", cause.at + wait
+        self.ledger.happen(standing, cause, "pending", rule)
+
+    def open(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
+        """The alert is open."""
+        standing.state, standing.handling, standing.ends = "firing", "new", None
+        standing.told, standing.note_due = None, None
+        if not standing.again or standing.opened_at is None:
+            standing.opened_at = cause.at
+        what = "reopened" if standing.again else "opened"
+        self.give(rule, standing, cause, what, what)
+
+    def discard(self, standing: Standing, cause: Cause) -> None:
+        """A pending alert comes to nothing."""
+        standing.state, standing.ends = "normal", None
+        self.ledger.happen(standing, cause, "discarded")
+        standing.episode, standing.severity = standing.before_pending, None
+
+    def recover(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
+        """CLEAR, while it is open."""
+        if standing.state == "recovering":
+            return
+        wait = duration(rule, "clear_for")
+        if wait == 0:
+            self.end(standing, cause, "resolved")
+            return
+        standing.state, standing.ends = "recovering", cause.at + wait
+        self.ledger.happen(standing, cause, "recovering")
+
+    def follow(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
+        """The severity follows the score."""
+        assert cause.score is not None
+        assert standing.severity is not None
+        now = standing.severity
+        new = now
+        for level in rule["levels"]:
+            uncleared = beyond(rule, cause.score, level["clear"])
+            not_worse = not worse(level["severity"], now)
+            if beyond(rule, cause.score, level["trigger"]) or (not_worse and uncleared):
+                new = level["severity"]
+        standing.severity = new
+        told = standing.told is not None and not worse(new, standing.told)
+        if worse(now, new):
+            if told:
+                standing.note_due = None
+            self.ledger.happen(standing, cause, "lowered", rule)
+        elif worse(new, now):
+            standing.handling = "new"
+            if told:
+                self.ledger.happen(standing, cause, "raised", rule)
+            else:
+                kind = "reopened" if standing.again else "opened"
+                self.give(rule, standing, cause, "raised", "raised" if standing.told else kind)
+
+    # -- notes and ends
+
+    def give(
+        self, rule: dict[str, Any], standing: Standing, cause: Cause, what: str, kind: str
+    ) -> None:
+        """A note that something fires, now or when the cooldown is over."""
+        assert standing.severity is not None
+        cooling = standing.cooldown_ends is not None and cause.at < standing.cooldown_ends
+        if cooling and not worse(standing.severity, standing.newest_note):
+            standing.note_due = standing.cooldown_ends
+            cause.reason = PUT_OFF
+            self.ledger.happen(standing, cause, what, rule)
+            return
+        standing.told = standing.newest_note = standing.severity
+        standing.cooldown_ends = cause.at + duration(rule, "cooldown", "24h")
+        standing.note_due, standing.was_sent = None, cause.deliver
+        self.ledger.happen(standing, cause, what, rule)
+        self.ledger.notify(standing, cause, kind, deliver=cause.deliver)
+
+    def end(self, standing: Standing, cause: Cause, what: str) -> None:
+        """An open alert ends; only by its condition may it open again as the same."""
+        told = standing.told is not None
+        standing.state, standing.handling, standing.told = "normal", "new", None
+        standing.ends, standing.note_due = None, None
+        standing.resolved_at = cause.at if cause.by == "condition" else None
+        self.ledger.happen(standing, cause, what)
+        if told:
+            self.ledger.notify(standing, cause, what, deliver=cause.deliver and standing.was_sent)
+        standing.severity = None
+
+    def forget(self, standing: Standing, cause: Cause) -> None:
+        """The account is excluded, or the rule is gone."""
+        if standing.state == "pending":
+            self.discard(standing, cause)
+        elif standing.is_open:
+            self.end(standing, cause, "resolved")
+        standing.armed, standing.calm_since, standing.held = False, None, False
+        standing.latch, standing.resolved_at, standing.reference = None, None, None
+
+    # -- users
+
+    def act(self, account: str, rule: str, what: str, by: str, reason: str = "") -> None:
+        """A user acknowledges or closes."""
+        assert self.clock is not None
+        deliver = self.tick_was_live or self.deliver_history
+        self.run_timers(account, self.clock - 1, deliver=deliver)
+        standing = self.standings[account, rule]
+        cause = Cause(self.clock, by, None, deliver, reason)
+        if what == "close" and standing.is_open:
+            latch = standing.severity if standing.state == "firing" else standing.latch
+            self.end(standing, cause, "closed")
+            standing.latch = latch
+        elif what == "acknowledge" and standing.is_open and standing.handling == "new":
+            standing.handling, standing.note_due = "acked", None
+            self.ledger.happen(standing, cause, "acknowledged")
+            if standing.told is not None:
+                self.ledger.notify(
+                    standing, cause, "acknowledged", deliver=deliver and standing.was_sent
+                )

@@ -1,0 +1,166 @@
+"""Random timelines of `health.changes`, and of what users do in between."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hypothesis import strategies as st
+
+from tests.scoring.documents import document
+from tests.scoring.histories import DAY, HOUR, START, at
+
+ACCOUNTS = ("acme", "beta")
+RULES = ("churn_risk", "too_good")
+DURATIONS = ("0s", "1h", "6h", "24h", "72h")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A record of `health.changes`."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a user does."""
+
+    account: str
+    rule: str
+    what: Literal["acknowledge", "close"]
+    reason: str
+
+
+durations = st.fixed_dictionaries(
+    {
+        name: st.sampled_from(DURATIONS)
+        for name in ("for", "clear_for", "cooldown", "reopen_within", "armed_after")
+    }
+)
+LEVELS = {
+    "churn_risk": (
+        [("warning", 50, 60), ("critical", 30, 40)],
+        [("info", 60, 60.1), ("warning", 50, 65), ("critical", 30, 70)],
+        [("critical", 45, 46)],
+    ),
+    "too_good": ([("info", 80, 70), ("critical", 95, 90)], [("warning", 75, 50)]),
+}
+TITLES = ("{{ account.name }} fades", "{{ account.id }} ({{severity}}, {{ nobody }})", "plain")
+
+
+@st.composite
+def rules(draw: st.DrawFn, identity: str) -> dict[str, Any]:
+    """A rule with any durations."""
+    levels = draw(st.sampled_from(LEVELS[identity]))
+    return {
+        "id": identity,
+        "kind": "threshold",
+        "title": draw(st.sampled_from(TITLES)),
+        "direction": "below" if identity == "churn_risk" else "above",
+        "levels": [
+            dict(zip(("severity", "trigger", "clear"), each, strict=True)) for each in levels
+        ],
+        "play": draw(st.sampled_from(("", "Call them."))),
+        **draw(durations),
+    }
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Told:
+    """A configuration of some rules in some order, and two destinations."""
+    names = draw(st.sampled_from((RULES, RULES[::-1], RULES[:1], RULES[1:], RULES[:1])))
+    whole = document({"m": {"count": "a", "window": "1d"}})
+    whole["alerts"] = {"rules": [draw(rules(name)) for name in names]}
+    whole["routing"] = {
+        "fallback": "team",
+        "owner_chain": ["profile.csm", "profile.backup_csm"],
+        "destinations": {"one": {"type": "log"}, "two": {"type": "log"}},
+        "to": draw(st.sampled_from((["one"], ["two", "one", "two"]))),
+    }
+    body = {"type": "myaku.config", "revision": "any", "document": whole}
+    return Told(b"myaku.config", json.dumps(body).encode())
+
+
+SCORES = (None, 0, 10, 29.9, 30, 39.9, 40, 45, 49.9, 50, 55, 60, 65, 70, 80, 90.1, 96, 100)
+SPANS = (0, 0, 1, HOUR - 1, HOUR, HOUR, 6 * HOUR, DAY, DAY, 3 * DAY, 30 * DAY, -HOUR)
+PROFILES: tuple[dict[str, Any], ...] = (
+    {"name": "Acme", "csm": "ana"},
+    {"csm": "  ", "backup_csm": " bo "},
+    {},
+    {},
+    {"excluded": True},
+    {"closed": True},
+    {"closed": "yes", "excluded": 1},
+)
+news = st.fixed_dictionaries(
+    {
+        "account": st.sampled_from(ACCOUNTS),
+        "span": st.sampled_from(SPANS),
+        "score": st.sampled_from(SCORES),
+        "stale": st.sampled_from((False, False, False, False, True)),
+        "profile": st.sampled_from((*PROFILES[:1] * 5, *PROFILES)),
+        "parts": st.dictionaries(
+            st.sampled_from(("a", "b", "c", "d", "e")),
+            st.sampled_from((0, 10, 10.01, 20, 30.5)),
+            max_size=5,
+        ),
+        "repeated": st.sampled_from((False, False, False, False, False, True)),
+    }
+)
+ticks = st.fixed_dictionaries({"tick": st.sampled_from(SPANS)})
+acts = st.builds(
+    Act,
+    account=st.sampled_from(ACCOUNTS),
+    rule=st.sampled_from(RULES),
+    what=st.sampled_from(("acknowledge", "close")),
+    reason=st.sampled_from(("saved", "known: they said so")),
+)
+
+
+def health(step: dict[str, Any], now: int, sequence: int, mode: str) -> Told:
+    """A health record, as far as alerts reads it."""
+    drivers = [
+        {"measure": name, "value": 1.0, "score": 1.0, "contribution": part, "change": part - 15,
+         "cause": "events", "causes": []}
+        for name, part in step["parts"].items()
+    ]  # fmt: skip
+    body = {
+        "account_id": step["account"], "as_of": at(now), "sequence": sequence,
+        "score": step["score"], "band": "watch", "coverage": 1.0, "stale": step["stale"],
+        "mode": mode, "previous": None, "change_7d": None, "change_28d": -1.5,
+        "scorecard": {"id": "all", "revision": "r"}, "dimensions": [], "drivers": drivers,
+        "profile": step["profile"],
+    }  # fmt: skip
+    return Told(step["account"].encode(), json.dumps(body).encode())
+
+
+def tick(now: int, mode: str) -> Told:
+    """A tick."""
+    body = {"type": "myaku.tick", "source_partition": 0, "source_partitions": 1}
+    value = json.dumps(body | {"time": at(now), "mode": mode, "sources": {}})
+    return Told(b"myaku.tick", value.encode())
+
+
+@st.composite
+def timelines(draw: st.DrawFn) -> list[Told | Act]:
+    """A partition's records in order, history and then live, with acts of users between."""
+    steps = draw(
+        st.lists(st.one_of(news, news, news, news, ticks, ticks, acts, configs()), max_size=40)
+    )
+    goes_live = draw(st.integers(0, 40))
+    now, sequences = START, dict.fromkeys(ACCOUNTS, 0)
+    told: list[Told | Act] = [draw(configs())]
+    for number, step in enumerate(steps):
+        mode = "live" if number >= goes_live else "history"
+        if isinstance(step, dict) and "tick" in step:
+            now += max(0, step["tick"])
+            told.append(tick(now + min(0, step["tick"]), mode))
+        elif isinstance(step, dict):
+            now += max(0, step["span"])
+            sequences[step["account"]] += not step["repeated"]
+            sequence = sequences[step["account"]]
+            told.append(health(step, now + min(0, step["span"]), sequence, mode))
+        else:
+            told.append(step)
+    return told
