@@ -1,5 +1,6 @@
 """The command line: `myaku`, with the commands that each room mounts."""
 
+import logging
 import sys
 
 import typer
@@ -24,6 +25,7 @@ for room in (standalone, replay, ingest, scoring, alerts):
 
 def main() -> None:
     """Run a command. A user's mistake is one sentence on standard error, and exit status 1."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the sentence says it
     try:
         app()
     except UserError as error:

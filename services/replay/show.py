@@ -47,6 +47,7 @@ def bar(console: Console) -> Progress:
         SpeedColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        transient=True,
     )
 
 

@@ -107,6 +107,7 @@ async def running(options: Options, console: Console) -> AsyncIterator[Installat
     async with AsyncExitStack() as stack:
         stack.callback(os.close, data_dir.take())
         chosen = await _choose_ports(options, data_dir)
+        data_dir.remove_up_file()
         stack.callback(data_dir.remove_up_file)
         installation = Installation(data_dir, console)
         stack.callback(installation.leash.let_go)

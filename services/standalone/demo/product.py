@@ -126,7 +126,8 @@ def accounts(seed: int = SEED) -> list[Account]:
 
 
 def _account(chance: random.Random, number: int, size: str, story: str) -> Account:
-    begins = chance.randrange(28, 50)
+    returns = story == "returning"
+    begins = chance.randrange(28, 32) if returns else chance.randrange(28, 50)
     return Account(
         id=f"demo-{number + 1:02}",
         name=NAMES[number],
@@ -136,7 +137,7 @@ def _account(chance: random.Random, number: int, size: str, story: str) -> Accou
         renews_on=LAST_DAY + timedelta(days=chance.randrange(14, 330)),
         story=story,
         begins=begins,
-        ends=begins + chance.randrange(16, 24),
+        ends=begins + (33 if returns else chance.randrange(16, 24)),
     )
 
 

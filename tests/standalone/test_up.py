@@ -1,0 +1,145 @@
+"""`myaku up`: one sentence for what is wrong, and nothing lost or counted twice by a restart."""
+
+import os
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from services.standalone import up
+from services.standalone.up import Options
+from shared.data_dir import DataDir
+from shared.runtime import UserError, listen
+from tests.end_to_end import small_history
+from tests.end_to_end.installation import MYAKU, Installation, run
+from tests.end_to_end.installation import up as running
+from tests.processes import eventually, is_alive
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` tells its services where all is through the environment: give it back afterwards."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of our own."""
+    directory = tmp_path / "config"
+    directory.mkdir()
+    (directory / "alerts.yaml").write_text("rules: []\n")
+    (directory / "routing.yaml").write_text(
+        "{fallback: cs, destinations: {log: {type: log}}, to: [log]}\n"
+    )
+    return directory
+
+
+async def refusal(options: Options) -> str:
+    """The sentence with which it does not start."""
+    with pytest.raises(UserError) as raised:
+        async with up.running(options, Console(file=StringIO())):
+            pass
+    assert "\n" not in str(raised.value)
+    assert not (options.data_dir / "up.json").exists()
+    return str(raised.value)
+
+
+async def test_a_wrong_configuration(tmp_path: Path, config: Path) -> None:
+    (config / "product.yaml").write_text("time_zone: Mars\n")
+    said = await refusal(Options(tmp_path / "data", config=config, ports_from=0))
+    assert said.startswith(f"{config}/product.yaml:1: product.time_zone: 'Mars' is no time zone")
+
+
+async def test_a_taken_port(tmp_path: Path, config: Path) -> None:
+    with listen(0) as taken:
+        port = taken.getsockname()[1]
+        first = port - 2  # scoring has the third of the ports
+        said = await refusal(Options(tmp_path / "data", config=config, ports_from=first))
+    assert said.startswith(f"Port {port} on 127.0.0.1 cannot be used")
+    assert "--ports-from" in said
+
+
+async def test_a_broker_that_cannot_be_reached(
+    tmp_path: Path, config: Path, database_url: str
+) -> None:
+    options = Options(
+        tmp_path / "data", config=config, kafka="127.0.0.1:1", database=database_url, ports_from=0
+    )
+    assert "The Kafka broker at 127.0.0.1:1 cannot be reached" in await refusal(options)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://127.0.0.1:1/none", "The database at postgresql://127.0.0.1:1/none cannot"),
+        ("nonsense", "--database does not name a database"),
+    ],
+)
+async def test_a_database_that_cannot_be_used(
+    url: str, sentence: str, tmp_path: Path, config: Path, tansu_address: str
+) -> None:
+    options = Options(
+        tmp_path / "data", config=config, kafka=tansu_address, database=url, ports_from=0
+    )
+    assert (await refusal(options)).startswith(sentence)
+
+
+async def test_a_directory_that_is_in_use(tmp_path: Path, config: Path) -> None:
+    lock = DataDir(tmp_path).take()
+    with pytest.raises(UserError, match="Another `myaku up` uses the data directory"):
+        async with up.running(Options(tmp_path, config=config), Console(file=StringIO())):
+            pass
+    os.close(lock)
+
+
+async def _standing(myaku: Installation) -> tuple[list[object], set[str], int]:
+    """All accounts' health, the ids of the log, and how many records of it are handled."""
+    partitions = await myaku.all("scoring", "/v1/partitions")
+    return (
+        await myaku.all("scoring", "/v1/accounts"),
+        {partition["log_id"] for partition in partitions},
+        sum(partition["next"] for partition in partitions),
+    )
+
+
+async def _run_until_killed(
+    data_dir: Path, options: tuple[str, ...], replay: tuple[str, ...]
+) -> tuple[list[object], set[str], int]:
+    """Replay, then SIGKILL in the middle of its life; how all stood. Its children end too."""
+    command = [MYAKU, "up", "--data-dir", str(data_dir), "--ports-from", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        await eventually((data_dir / "up.json").exists, 90)
+        myaku = Installation(data_dir, process)
+        status, printed = await run(*replay, data_dir=data_dir)
+        assert status == 0, printed
+        standing = await _standing(myaku)
+        children = list(myaku.up_file["pids"].values())
+    finally:
+        process.kill()
+        process.wait()
+    await eventually(lambda: not any(map(is_alive, children)), 40)
+    (data_dir / "up.json").unlink()  # so that the next one is known by its own
+    return standing
+
+
+async def test_killed_and_started_again_it_has_a_new_log_and_the_same_health(
+    tmp_path: Path, config: Path
+) -> None:
+    data_dir, history = tmp_path / "data", tmp_path / "events.ndjson.gz"
+    counts = small_history.write(history)
+    options = ("--clock", "events", "--config", str(config))
+    replay = ("replay", str(history), "--wait")
+    before, log_ids, _ = await _run_until_killed(data_dir, options, replay)
+
+    async with running(data_dir, *options) as myaku:
+        again, new_log_ids, handled = await _standing(myaku)
+        assert again == before
+        assert len(log_ids | new_log_ids) == 2
+        status, printed = await run(*replay, data_dir=data_dir)
+        assert status == 0, printed
+        again, _, handled_later = await _standing(myaku)
+        assert again == before, "the checkpoint of the old log is dropped, and all are duplicates"
+        assert handled_later - handled >= counts["accepted"]
