@@ -32,6 +32,10 @@ LOST = (
 """What a database that went away, or refused, raises."""
 
 
+UNMIGRATED = ("3F000", "42P01")
+"""SQLSTATEs: no such schema, no such table."""
+
+
 class DatabaseUnavailable(UserError):
     """The database cannot be reached or used; the text is one sentence that names it."""
 
@@ -75,6 +79,11 @@ async def check(engine: AsyncEngine, url: str) -> None:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1 FROM scoring.partition LIMIT 1"))
     except LOST as error:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in UNMIGRATED:
+            shown = make_url(url).render_as_string(hide_password=True)
+            raise DatabaseUnavailable(
+                f"The database at {shown} has no tables of ours: run `myaku db migrate`."
+            ) from error
         raise unavailable(url, error) from error
 
 

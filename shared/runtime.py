@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -24,6 +24,9 @@ from prometheus_client import make_wsgi_app
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_SECONDS = 25
+STOP_HARD_SECONDS = 30
+BUSY_SECONDS_MAX = 30
+"""An event loop that has not turned for so long is no longer alive."""
 
 log = structlog.get_logger()
 
@@ -43,6 +46,12 @@ class Readiness:
     def __init__(self) -> None:
         self.waiting: dict[str, str] = {}
         self.facts: dict[str, Any] = {}
+        self.turned_at = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the event loop has turned lately."""
+        return time.monotonic() - self.turned_at < BUSY_SECONDS_MAX
 
     def wait(self, what: str, why: str) -> None:
         """Not ready because of `what`."""
@@ -69,7 +78,7 @@ class Running:
         return True
 
 
-Main = Callable[[Running], Awaitable[None]]
+Main = Callable[[Running], Coroutine[Any, Any, None]]
 
 
 def run(main: Main, *, log_format: str, operations: socket.socket, parent_fd: int | None) -> int:
@@ -77,11 +86,11 @@ def run(main: Main, *, log_format: str, operations: socket.socket, parent_fd: in
     configure_logs(log_format)
     readiness = Readiness()
     _serve_operations(operations, readiness)
+    deadline = threading.Timer(STOP_HARD_SECONDS, os._exit, (1,))
+    deadline.daemon = True
     try:
-        asyncio.run(_main(main, readiness, parent_fd))
-    except BaseExceptionGroup as group:
-        return _explain(group.exceptions[0])
-    except Exception as error:
+        asyncio.run(_main(main, readiness, parent_fd, deadline))
+    except (Exception, BaseExceptionGroup) as error:
         return _explain(error)
     return 0
 
@@ -96,7 +105,15 @@ def _explain(error: BaseException) -> int:
     return 1
 
 
-async def _main(main: Main, readiness: Readiness, parent_fd: int | None) -> None:
+async def _beat(readiness: Readiness) -> None:
+    while True:
+        readiness.turned_at = time.monotonic()
+        await asyncio.sleep(1)
+
+
+async def _main(
+    main: Main, readiness: Readiness, parent_fd: int | None, deadline: threading.Timer
+) -> None:
     running = Running(readiness)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,8 +122,11 @@ async def _main(main: Main, readiness: Readiness, parent_fd: int | None) -> None
         loop.add_reader(parent_fd, _parent_said, loop, parent_fd, running)
     work = asyncio.create_task(main(running))
     stop = asyncio.create_task(running.stop.wait())
+    beat = asyncio.create_task(_beat(readiness))
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
+    beat.cancel()
+    deadline.start()
     _, late = await asyncio.wait({work}, timeout=STOP_GRACE_SECONDS)
     if late:
         log.warning("cut short", after_seconds=STOP_GRACE_SECONDS)
@@ -192,7 +212,10 @@ def _serve_operations(listener: socket.socket, readiness: Readiness) -> None:
             return metrics(environ, start_response)
         waiting = dict(readiness.waiting)
         status, body = {
-            "/livez": ("200 OK", {"alive": True}),
+            "/livez": (
+                "200 OK" if readiness.alive else "503 Service Unavailable",
+                {"alive": readiness.alive},
+            ),
             "/readyz": (
                 "503 Service Unavailable" if waiting else "200 OK",
                 {"ready": not waiting, "waiting": waiting, **readiness.facts},

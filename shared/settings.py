@@ -1,9 +1,10 @@
 """What every service reads from the environment, once, at start."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.runtime import UserError
@@ -16,7 +17,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MYAKU_", extra="ignore")
 
-    kafka: str = "127.0.0.1:9092"
+    kafka: str = Field(
+        default="127.0.0.1:9092",
+        pattern=r"^[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*$",
+        description="brokers, as host:port,host:port",
+    )
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_security_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_security_username: str = ""
@@ -25,7 +30,7 @@ class Settings(BaseSettings):
     kafka_session_timeout_ms: int = Field(
         default=30_000, ge=3_000, description="after which a silent worker's partitions move"
     )
-    kafka_replication_factor: int = Field(default=1, description="of the topics that we make")
+    kafka_replication_factor: int = Field(default=1, ge=1, description="of the topics that we make")
     database_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/myaku")
     clock: Literal["wall", "events"] = "wall"
     secret_key: SecretStr = Field(min_length=16)
@@ -51,6 +56,14 @@ class Settings(BaseSettings):
                 except OSError as error:
                     raise ValueError(f"MYAKU_{name.upper()}_FILE: {error}") from error
         return values
+
+    @field_validator("database_url")
+    @classmethod
+    def be_postgres(cls, value: SecretStr) -> SecretStr:
+        """Refuse what is no address of a PostgreSQL database, without showing it."""
+        if not re.match(r"^postgres(ql)?(\+asyncpg)?://[^\s]*$", value.get_secret_value()):
+            raise ValueError("write postgresql://user:password@host:5432/name")
+        return value
 
     @classmethod
     def read(cls, **known: Any) -> Self:

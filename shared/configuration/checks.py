@@ -3,6 +3,8 @@
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import msgspec
@@ -26,6 +28,7 @@ from shared.configuration.types import (
 
 WINDOWED = frozenset({"count", "sum", "users", "distinct"})
 Path = tuple[str | int, ...]
+UNNAMED = "…"
 Problem = tuple[Path, str]
 
 
@@ -35,7 +38,8 @@ def parse(document: Mapping[str, Any]) -> Configuration:
         configuration = msgspec.convert(document, Configuration)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `")
-        raise InvalidConfiguration(_path(where.rstrip("`")), problem) from None
+        path = _named(document, _path(where.rstrip("`")), str(error))
+        raise InvalidConfiguration(path, problem) from None
     for path, problem in _problems(configuration):
         raise InvalidConfiguration(path, problem)
     return configuration
@@ -44,7 +48,38 @@ def parse(document: Mapping[str, Any]) -> Configuration:
 def _path(where: str) -> Path:
     """`$.a[0].b` as ('a', 0, 'b'); msgspec writes a key of a mapping as `[...]`."""
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])", where)
-    return tuple(name or (int(index) if index else "…") for name, index, _ in steps)
+    return tuple(name or (int(index) if index else UNNAMED) for name, index, _ in steps)
+
+
+def _named(document: Any, path: Path, fault: str) -> Path:
+    """The path with the keys that msgspec leaves out: those without which the fault is gone."""
+    for at, step in enumerate(path):
+        if step == UNNAMED:
+            parent = reduce(getitem, path[:at], document)
+            for key in parent:
+                alone = _replaced(document, path[:at], {key: parent[key]})
+                if _fault(alone) == fault:
+                    document, path = alone, (*path[:at], key, *path[at + 1 :])
+                    break
+    return path
+
+
+def _replaced(document: Any, path: Path, value: Any) -> Any:
+    """The document with another value at the path."""
+    if not path:
+        return value
+    changed = _replaced(document[path[0]], path[1:], value)
+    if isinstance(document, list):
+        return [changed if at == path[0] else item for at, item in enumerate(document)]
+    return {**document, path[0]: changed}
+
+
+def _fault(document: Any) -> str:
+    try:
+        msgspec.convert(document, Configuration)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 def _problems(configuration: Configuration) -> Iterator[Problem]:

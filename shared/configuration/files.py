@@ -39,7 +39,7 @@ def read_document(directory: Path) -> dict[str, Any]:
 def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        return (path, yaml.compose(text, yaml.SafeLoader)), yaml.safe_load(text) or {}
+        return (path, yaml.compose(text, yaml.SafeLoader)), _content(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -47,6 +47,11 @@ def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:
         raise UserError(f"{where}: this is not valid YAML: {problem}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def _content(text: str) -> Any:
+    content = yaml.safe_load(text)
+    return {} if content is None else content
 
 
 def _dotted(path: Sequence[str | int]) -> str:

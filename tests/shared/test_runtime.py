@@ -1,0 +1,147 @@
+"""How a process ends, and what it tells about itself, on real processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from shared.runtime import LOOPBACK, Readiness, UserError, listen
+
+PROGRAM = """
+import asyncio, sys
+from fastapi import FastAPI
+from shared import runtime
+
+operations, api = runtime.listen(0), runtime.listen(0)
+runtime.STOP_GRACE_SECONDS, runtime.STOP_HARD_SECONDS = 1, 2
+
+async def main(running):
+    print(operations.getsockname()[1], api.getsockname()[1], flush=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runtime.serve_http(FastAPI(), api, running))
+        tasks.create_task(work(running))
+
+async def work(running):
+{work}
+
+parent_fd = int(sys.argv[1]) if len(sys.argv) > 1 else None
+sys.exit(runtime.run(main, log_format="json", operations=operations, parent_fd=parent_fd))
+"""
+UNTIL_STOPPED = "    await running.stop.wait()"
+
+
+@contextmanager
+def running(
+    work: str, *arguments: str, pass_fds: tuple[int, ...] = ()
+) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """The process, and its operations port."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.replace("{work}", work), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline().split()[0])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process: "subprocess.Popen[str]", seconds: float = 15) -> tuple[int, str]:
+    """The exit status, and what was said on standard error."""
+    _, said = process.communicate(timeout=seconds)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
+    with running(UNTIL_STOPPED) as (process, _):
+        process.send_signal(number)
+        assert end(process) == (0, "")
+
+
+def test_the_end_of_the_parent_ends_it() -> None:
+    read, write = os.pipe()
+    with running(UNTIL_STOPPED, str(read), pass_fds=(read,)) as (process, _):
+        os.close(read)
+        os.close(write)
+        assert end(process) == (0, "")
+
+
+def test_what_the_user_can_put_right_is_one_sentence() -> None:
+    with running("    raise runtime.UserError('Plug it in.')") as (process, _):
+        assert end(process) == (1, "Plug it in.\n")
+
+
+def test_a_fault_is_logged_whole_and_ends_it_with_1() -> None:
+    with running("    raise ZeroDivisionError('a fault')") as (process, _):
+        status, said = end(process)
+    assert status == 1
+    assert "stopped by a fault" in said
+    assert "ZeroDivisionError" in said
+
+
+def test_what_does_not_stop_in_time_is_cut_short() -> None:
+    stubborn = "    await asyncio.sleep(1000)"
+    with running(stubborn) as (process, _):
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        status, said = end(process)
+    assert (status, time.monotonic() - started < 10) == (0, True)
+    assert "cut short" in said
+
+
+def test_what_cannot_even_be_cancelled_ends_all_the_same() -> None:
+    deaf = """
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+"""
+    with running(deaf) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert end(process)[0] == 1
+
+
+def test_probes_and_metrics() -> None:
+    work = """
+    running.readiness.wait("partitions", "waiting for the consumer group")
+    await running.stop.wait()
+"""
+    with running(work) as (_, port), httpx2.Client(base_url=f"http://{LOOPBACK}:{port}") as client:
+        assert client.get("/livez").json() == {"alive": True}
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json() == {
+            "ready": False,
+            "waiting": {"partitions": "waiting for the consumer group"},
+        }
+        assert "python_info" in client.get("/metrics").text
+        assert client.get("/else").status_code == 404
+
+
+def test_a_loop_that_does_not_turn_is_not_alive() -> None:
+    readiness = Readiness()
+    assert readiness.alive
+    readiness.turned_at -= 31
+    assert not readiness.alive
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"Port {port} on {LOOPBACK} cannot be used"):
+            listen(port)
