@@ -8,6 +8,7 @@ import numpy as np
 
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.measure import measure
+from services.scoring.engine.plan import same
 from services.scoring.engine.score import Scores, score
 from services.scoring.engine.state import NO_SCORE, SCORES_RING_DAYS, BoolArray, State
 from services.scoring.engine.table import IntArray
@@ -165,7 +166,8 @@ class _Drivers:
         self.time_parts = dict(zip(state.plan.names, times, strict=True))
         self.cause = "late" if state.accounts.late[account] else "events"
         profile = state.accounts.profiles[account]
-        self.profile_cause = "profile" if before and before.profile != profile else self.cause
+        other = before is not None and not same(before.profile, profile)
+        self.profile_cause = "profile" if other else self.cause
 
     def of(self, scores: Scores, place: int) -> Iterator[Driver]:
         """The scorecard's drivers in its order, then those that are gone from it."""

@@ -77,7 +77,7 @@ def refresh_profile(state: State, account: int) -> None:
     published = accounts.published[account]
     accounts.differs[account] = (
         published is None
-        or published.profile != profile
+        or not same(published.profile, profile)
         or published.scorecard.revision != state.plan.revision
     )
     accounts.cards[account] = choose_card(state.plan, profile)

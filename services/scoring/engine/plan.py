@@ -251,8 +251,12 @@ def _reads(metric: Metric) -> tuple[str, str | None]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """JSON equality: 1 equals 1.0, true is not 1."""
-    return isinstance(left, bool) == isinstance(right, bool) and left == right
+    """JSON equality, all the way down: 1 equals 1.0, true is not 1."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 def text_of(value: Any) -> bytes | None:
