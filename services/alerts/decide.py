@@ -2,8 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -32,8 +31,7 @@ NEWS = frozenset({"pending", "opened", "reopened", "raised", "lowered", "notifie
 """Events that bring an alert's owner, score, title and reasons up to date."""
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(NamedTuple):
     """What a user does to an alert."""
 
     what: Literal["acknowledge", "close"]
@@ -52,13 +50,14 @@ def decide(state: State, entries: Sequence[Entry], *, deliver_history: bool) -> 
 def act(state: State, key: Key, user_act: Act, *, deliver_history: bool) -> Effects:
     """Let a user act on a standing; no event of the act where it is not possible."""
     assert state.clock_ms is not None
+    what, by, reason = user_act
     decision = _Decision(state, deliver_history)
     deliver = state.live or deliver_history
     decision.run_timers(key[0], state.clock_ms - 1, deliver)
     given = (
-        Acknowledged(state.clock_ms, user_act.by, deliver)
-        if user_act.what == "acknowledge"
-        else Closed(state.clock_ms, user_act.by, user_act.reason, deliver)
+        Acknowledged(state.clock_ms, by, deliver)
+        if what == "acknowledge"
+        else Closed(state.clock_ms, by, reason, deliver)
     )
     decision.step(key, given)
     return decision.effects
