@@ -104,12 +104,16 @@ async def _standing(myaku: Installation) -> tuple[list[object], set[str], int]:
     )
 
 
+def _start(data_dir: Path, options: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+    command = [MYAKU, "up", "--data-dir", str(data_dir), "--ports-from", "0", *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
 async def _run_until_killed(
     data_dir: Path, options: tuple[str, ...], replay: tuple[str, ...]
 ) -> tuple[list[object], set[str], int]:
     """Replay, then SIGKILL in the middle of its life; how all stood. Its children end too."""
-    command = [MYAKU, "up", "--data-dir", str(data_dir), "--ports-from", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = _start(data_dir, options)
     try:
         await eventually((data_dir / "up.json").exists, 90)
         myaku = Installation(data_dir, process)
