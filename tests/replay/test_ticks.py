@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.replay.lines import NO_TIME, Line
@@ -83,6 +83,7 @@ def test_a_source_per_event_does_not_make_ticks_grow_without_end() -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
+@settings(deadline=None)  # the first example makes the calendar
 @given(first_ms=st.integers(time_ms("1970-01-02T12:00:00Z"), time_ms("2030-01-01T00:00:00Z")))
 def test_days_begin_where_scoring_says(zone: str, first_ms: int) -> None:
     days = calendar(zone)
