@@ -131,14 +131,15 @@ def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[
 
 def partition_of(account_id: str, partitions: int) -> int:
     """The partition of an account: the mapping of Kafka's own clients."""
-    return (murmur2(account_id.encode()) & 0x7FFFFFFF) % partitions
+    return int(murmur2(account_id.encode()) & 0x7FFFFFFF) % partitions
 
 
 async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str) -> int:
     """How many partitions the topic has; 0 if there is no such topic."""
     connection = client.client if isinstance(client, AIOKafkaProducer) else client._client
     cluster = await connection.fetch_all_metadata()
-    return len(cluster.partitions_for_topic(topic) or ())
+    partitions: set[int] | None = cluster.partitions_for_topic(topic)
+    return len(partitions or ())
 
 
 def no_topic(topic: str, settings: Settings) -> UserError:

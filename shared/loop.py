@@ -61,7 +61,7 @@ class Room(Protocol):
         """Forget the partition's state."""
 
 
-class Loop(ConsumerRebalanceListener):
+class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs a room over the partitions that the consumer group gives to this process."""
 
     def __init__(self, settings: Settings, topic: str, room: Room, running: Running) -> None:

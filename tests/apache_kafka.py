@@ -136,7 +136,8 @@ def _format(directory: Path, class_path: str, address: str) -> None:
             port=address.split(":")[1], controller_port=free_port(), directory=directory
         )
     )
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # The tool takes an id that begins with "-" for an option: the first byte is 0.
+    cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     tool = ["java", "-cp", class_path, "kafka.tools.StorageTool", "format"]
     subprocess.run(
         [*tool, "-t", cluster, "-c", str(properties)], check=True, stdout=subprocess.DEVNULL

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 def lines(function: ast.AST) -> int:
     """How many lines a function has, those of functions inside it not counted."""
     inside = [node for node in ast.walk(function) if node is not function]
+    nested: list[ast.FunctionDef | ast.AsyncFunctionDef]
     nested = [node for node in inside if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     numbers = {node.lineno for node in inside if isinstance(node, ast.stmt | ast.expr)}
     ends = {node.end_lineno or 0 for node in inside if isinstance(node, ast.stmt | ast.expr)}
@@ -165,7 +167,7 @@ def test_primary_keys_begin_with_the_partition() -> None:
 
 def statements(module_path: Path) -> Iterator[tuple[int, str]]:
     """Every text of a module that is SQL, joined over its lines; what is filled in reads `…`."""
-    nodes = list(ast.walk(ast.parse(module_path.read_text(encoding="utf-8"))))
+    nodes: list[Any] = list(ast.walk(ast.parse(module_path.read_text(encoding="utf-8"))))
     parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in nodes:
         text = None
