@@ -27,6 +27,7 @@ from shared.configuration.types import (
 )
 
 WINDOWED = frozenset({"count", "sum", "users", "distinct"})
+TIMEOUT_MS_MAX = 60_000
 Path = tuple[str | int, ...]
 UNNAMED = "…"
 Problem = tuple[Path, str]
@@ -235,6 +236,11 @@ def _routing(routing: Routing) -> Iterator[Problem]:
             )
     for name, destination in routing.destinations.items():
         path: Path = ("routing", "destinations", name)
+        try:
+            if not 0 < duration_ms(destination.timeout) <= TIMEOUT_MS_MAX:
+                yield (*path, "timeout"), f"a timeout is 1s to 60s, not {destination.timeout}"
+        except ValueError as error:
+            yield (*path, "timeout"), str(error)
         yield from _destination(path, destination)
 
 

@@ -41,7 +41,7 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     worker, _ = await claimed(engine)
     raw = [config(AT_ONCE), tick(0), tick(0)]
     for number, score in enumerate((55, 35, 55, 55, 55)):
-        others = {"profile": {}} if number == 4 else {}
+        others: dict[str, Any] = {"profile": {}} if number == 4 else {}
         raw.append(health(number, score, 1, f"a{number}", **others))
     raw += [health(5, 70, 2, "a0"), tick(6)]
     await worker.handle(0, records(raw))

@@ -24,6 +24,7 @@ from shared.events import (
 from shared.times import iso_time
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
+DOCUMENT = read_document(CONFIG_DIR)
 T0_MS = 1_772_442_000_000  # 2026-03-02T09:00:00Z
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -61,15 +62,14 @@ def at_ms(hours: float) -> int:
 
 def config(*rules: dict[str, Any], **routing: Any) -> RawRecord:
     """A configuration of these rules (without any: RULE)."""
-    document = read_document(CONFIG_DIR)
-    document["alerts"] = {"rules": list(rules or (RULE,))}
-    document["routing"] = {**ROUTING, **routing}
+    alerts = {"rules": list(rules or (RULE,))}
+    document = {**DOCUMENT, "alerts": alerts, "routing": {**ROUTING, **routing}}
     return 0, CONFIG.encode(), encode(Config(revision(document), document))
 
 
 def no_rules() -> RawRecord:
     """A configuration without rules."""
-    document = {**read_document(CONFIG_DIR), "alerts": {"rules": []}, "routing": ROUTING}
+    document = {**DOCUMENT, "alerts": {"rules": []}, "routing": ROUTING}
     return 0, CONFIG.encode(), encode(Config(revision(document), document))
 
 

@@ -13,15 +13,13 @@ from services.alerts.delivery.outcome import THROTTLE_SECONDS, Outcome
 from services.alerts.delivery.send import send
 from services.alerts.records import rulebook
 from shared import metrics
-from shared.configuration import duration_ms
 from shared.configuration.types import Destination
 from shared.database import LOST, transaction
 from shared.runtime import Running, log
 
 POLL_SECONDS = 1.0
-LEASE_MS = 30_000
-"""Beyond the destination's own timeout, whose greatest value is TIMEOUT_MS_MAX."""
-TIMEOUT_MS_MAX = 60_000
+LEASE_MS = 90_000
+"""Longer than the greatest timeout of a destination, so that no attempt outlives its lease."""
 
 
 class Dispatcher:
@@ -86,7 +84,7 @@ class Dispatcher:
         """Deliver what is next for a destination; whether there was anything."""
         begun_ms = self.now_ms()
         async with transaction(self.database) as connection:
-            lease = (tokens.token_hex(8), LEASE_MS + TIMEOUT_MS_MAX)
+            lease = (tokens.token_hex(8), LEASE_MS)
             leased = await outbox.take(connection, name, begun_ms, lease)
             if leased is None:
                 return False
@@ -113,8 +111,6 @@ class Dispatcher:
                 return Outcome("superseded", "The alert was over before this was told.")
             if await outbox.is_gone(connection, leased.destination, destination.url):
                 return Outcome("gone", "The receiver is gone: it answered 410 before.")
-        if duration_ms(destination.timeout) > TIMEOUT_MS_MAX:
-            return Outcome("unconfigured", "The timeout of a destination is at most 60s.")
         return None
 
     async def _record(
