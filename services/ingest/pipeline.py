@@ -62,7 +62,7 @@ class Owned:
             self.sources[source] = max(self.sources.get(source, ""), time)
 
 
-class Ingest(ConsumerRebalanceListener):
+class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs the pipeline over the partitions that the consumer group gives to this process."""
 
     def __init__(

@@ -1,6 +1,7 @@
 """Ticks and barriers in the log, in both clocks."""
 
 import json
+import secrets
 
 from aiokafka import ConsumerRecord
 
@@ -75,9 +76,10 @@ async def test_while_it_is_behind_it_writes_no_live_tick(
     kafka_address: str, database_url: str
 ) -> None:
     settings = settings_for(kafka_address, database_url)
-    count = 12_000  # more than two polls
+    count = 8_000
+    pad = [secrets.token_hex(1_000) for _ in range(count)]  # so that it takes many fetches
     async with log(settings) as broker:
-        await broker.send(*(event(number) for number in range(count)))
+        await broker.send(*(event(n, properties={"pad": pad[n]}) for n in range(count)))
         async with ingesting(settings, Clock(step_ms=MINUTE_MS)) as ingest:
             await committed(ingest, [count])
             await ticks_everywhere_soon(broker)
