@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.configuration.files import SHIPPED
+from shared.events import USAGE_ACCEPTED
 from tests.end_to_end import small_history
 from tests.end_to_end.installation import Installation, run, up
 from tests.end_to_end.receiver import SECRET, Receiver, receiving
 from tests.end_to_end.snapshots import Snapshot, snapshot
 from tests.processes import until
+from tests.scoring.histories import Record
 
 ENVIRONMENT = {"MYAKU_SECRET_HOOK": SECRET}
 ROUTING = """
@@ -49,12 +52,16 @@ class Run:
     requests_again: int
     accounts: list[Any]
     partitions: list[Any]
+    lives: dict[str, list[str]]
+    """The days of each account's history, as the API gives them."""
+    accepted: list[Record]
+    """What stands in `usage.accepted` after the first replay, by partition, then in order."""
 
 
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """A small history, or the one that MYAKU_TEST_HISTORY names."""
-    if named := os.environ.get("MYAKU_TEST_HISTORY"):
+    """A small history, or the one that MYAKU_TEST_EVENTS names."""
+    if named := os.environ.get("MYAKU_TEST_EVENTS"):
         with gzip.open(named) as file:
             lines = sum(1 for _ in file)
         return History(Path(named), {"accepted": lines, "duplicates": 0})
@@ -72,6 +79,36 @@ def configuration(directory: Path, url: str) -> Path:
 def options(config: Path) -> list[str]:
     """What `myaku up` is given in these tests."""
     return ["--clock", "events", "--config", str(config), "--deliver-history"]
+
+
+async def read_all(address: str, topic: str) -> list[Record]:
+    """All records of a topic, partition by partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = sorted(consumer.partitions_for_topic(topic) or await _found(consumer, topic))
+        return [
+            record
+            for partition in partitions
+            for record in await _read(consumer, TopicPartition(topic, partition))
+        ]
+    finally:
+        await consumer.stop()
+
+
+async def _found(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()
+    return set(consumer.partitions_for_topic(topic) or ())
+
+
+async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[Record]:
+    consumer.assign([place])
+    consumer.seek(place, 0)
+    found: list[Record] = []
+    while (highwater := consumer.highwater(place)) is None or len(found) < highwater:
+        batch = await consumer.getmany(place, timeout_ms=200)
+        found += [(record.key, record.value) for record in batch.get(place, [])]
+    return found
 
 
 async def delivered(installation: Installation) -> None:
@@ -103,6 +140,11 @@ async def _run(myaku: Installation, receiver: Receiver, history: History) -> Run
     before, requests = await snapshot(myaku), list(receiver.ids)
     accounts = await myaku.all("scoring", "/v1/accounts")
     partitions = await myaku.all("scoring", "/v1/partitions")
+    lives = {}
+    for health in accounts:
+        path = f"/v1/accounts/{health['account_id']}/history"
+        lives[health["account_id"]] = [row["day"] for row in await myaku.all("scoring", path)]
+    accepted = await read_all(myaku.up_file["kafka"], USAGE_ACCEPTED)
     status, printed_again = await run(
         "replay", str(history.path), "--wait", data_dir=myaku.data_dir
     )
@@ -117,4 +159,6 @@ async def _run(myaku: Installation, receiver: Receiver, history: History) -> Run
         requests_again=len(receiver.ids) - len(requests),
         accounts=accounts,
         partitions=partitions,
+        lives=lives,
+        accepted=accepted,
     )

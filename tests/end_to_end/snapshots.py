@@ -36,11 +36,10 @@ async def snapshot(installation: Installation) -> Snapshot:
             "SELECT to_jsonb(a) - 'partition' FROM alerts.alert a ORDER BY a.id"
         ),
         events=await installation.rows(
-            "SELECT to_jsonb(e) - 'partition' FROM alerts.alert_event e"
-            " ORDER BY e.alert_id, e.number"
+            "SELECT to_jsonb(e) - 'partition' FROM alerts.event e ORDER BY e.alert_id, e.number"
         ),
         notifications=await installation.rows(
-            "SELECT n.id, n.alert_id, n.number, n.destination, n.kind, n.body"
+            "SELECT n.id, n.alert_id, n.number, n.destination, n.kind, n.body::text"
             " FROM alerts.notification n ORDER BY n.id"
         ),
     )

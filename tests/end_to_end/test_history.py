@@ -1,13 +1,15 @@
 """A history through the whole product: counted once, explained, alerted, the same always."""
 
 import asyncio
+import json
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from services.scoring.engine.calendar import iso_day
-from tests.conftest import BROKERS, remove_topics
+from tests.conftest import remove_topics
 from tests.end_to_end.conftest import (
     ENVIRONMENT,
     History,
@@ -18,22 +20,21 @@ from tests.end_to_end.conftest import (
 )
 from tests.end_to_end.installation import Installation, run, start, up
 from tests.end_to_end.receiver import receiving
-from tests.end_to_end.snapshots import snapshot
+from tests.end_to_end.snapshots import Rows, snapshot
 from tests.processes import until
+from tests.scoring.dates import by_the_oracle, ten_days
+from tests.scoring.histories import Record
 
 FIRES = ("alert.opened", "alert.reopened", "alert.raised")
 
 
-@pytest.fixture(params=BROKERS)
-async def broker_options(request: pytest.FixtureRequest) -> list[str]:
+@pytest.fixture
+async def broker_options(broker_name: str) -> list[str]:
     """The options that make `myaku up` use each broker."""
-    if request.param == "tansu":
+    if broker_name == "tansu":
         return []
-    address = request.param
-    if address == "apache-kafka":
-        address = request.getfixturevalue("apache_kafka_address")
-    await remove_topics(address)
-    return ["--kafka", address]
+    await remove_topics(broker_name)
+    return ["--kafka", broker_name]
 
 
 def test_every_line_is_accepted_or_refused_with_its_reason(
@@ -123,6 +124,39 @@ async def is_past(myaku: Installation, share: float, undisturbed: Run) -> bool:
     return bool(count >= share * len(undisturbed.before.history))
 
 
-async def test_history_has_a_row_for_every_day_of_an_accounts_life(undisturbed: Run) -> None:
-    newest = max(day for _, day, *_ in undisturbed.before.history)
-    assert iso_day(newest) < max(health["as_of"] for health in undisturbed.accounts)
+def test_scores_on_ten_dates_are_the_oracles(undisturbed: Run) -> None:
+    events = first_ones(undisturbed.accepted)
+    days = ten_days(events)
+    rows = by_day(undisturbed.before.history, days)
+    assert rows == by_the_oracle(events, days)
+    assert {account for account, _ in rows} == {event[0].decode() for event in events}
+
+
+def first_ones(records: list[Record]) -> list[Record]:
+    """The events among the records, each once, by their time."""
+    events = [
+        (json.loads(value), (key, value)) for key, value in records if not key.startswith(b"myaku.")
+    ]
+    once = {(event["source"], event["id"]): (event["time"], pair) for event, pair in events}
+    return [pair for _, pair in sorted(once.values(), key=lambda each: each[0])]
+
+
+def by_day(history: Rows, days: list[int]) -> dict[tuple[str, int], Any]:
+    """Each account's row on each of the days, from a row where it differs from the day before."""
+    found = {}
+    for account, day, *health in history:
+        found.update({(account, date): tuple(health) for date in days if date >= day})
+    return found
+
+
+def test_history_is_a_row_for_every_day_of_an_accounts_life(undisturbed: Run) -> None:
+    (last,) = {date.fromisoformat(partition["clock"][:10]) for partition in undisturbed.partitions}
+    born = {
+        json.loads(value)["account_id"]: json.loads(value)["time"][:10]
+        for _, value in reversed(first_ones(undisturbed.accepted))
+    }
+    assert undisturbed.lives.keys() == born.keys()
+    for account, days in undisturbed.lives.items():
+        dates = [date.fromisoformat(day) for day in days]
+        first = date.fromisoformat(born[account])
+        assert dates == [first + timedelta(days=at) for at in range((last - first).days)]

@@ -12,27 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from services.scoring.engine import State
-from shared.configuration.files import SHIPPED
 from shared.kafka import partition_of
-from tests.scoring.documents import ROUTING
+from tests.scoring.dates import by_the_oracle, document, ten_days
 from tests.scoring.histories import DAY, Record, config, event, tick
-from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_records import milliseconds
 from tests.scoring.twins import Engine, Row
 
 PARTITIONS = 4
-DATES = 10
 EVENTS = os.environ.get("MYAKU_TEST_EVENTS")
-
-
-def document() -> dict[str, Any]:
-    """The shipped scoring configuration."""
-    parts = ("product", "scorecards")
-    shipped = {part: yaml.safe_load((SHIPPED / f"{part}.yaml").read_text()) for part in parts}
-    return shipped | {"alerts": {}, "routing": ROUTING}
 
 
 def read_events() -> list[dict[str, Any]]:
@@ -70,41 +59,11 @@ def by_the_engine(records: list[Record]) -> dict[tuple[str, int], Row]:
     return history
 
 
-def by_the_oracle(events: list[Record], days: list[int]) -> dict[tuple[str, int], Row]:
-    """Every account's row on some days: events are folded in turn, and nothing else is closed."""
-    oracle = Oracle()
-    history: dict[tuple[str, int], Row] = {}
-    began = milliseconds(json.loads(events[0][1])["time"])
-    oracle.read_batch([config(document())[1], tick(began)[1]])
-    left = sorted(days)
-    for _, value in events:
-        told = json.loads(value)
-        oracle.clock = milliseconds(told["time"])
-        oracle.r = oracle.clock // DAY
-        while left and oracle.r > left[0]:
-            history |= rows(oracle, left.pop(0))
-        oracle.fold(told)
-    for day in left:
-        history |= rows(oracle, day)
-    return history
-
-
-def rows(oracle: Oracle, day: int) -> dict[tuple[str, int], Row]:
-    """What closing the day says of each account."""
-    found = {account.id: oracle.evaluate(account, day + 1) for account in oracle.in_order()}
-    return {
-        (account, day): (row.tenths, row.band, row.coverage, row.scorecard, row.revision)
-        for account, row in found.items()
-    }
-
-
 @pytest.mark.skipif(EVENTS is None, reason="MYAKU_TEST_EVENTS names no file of events")
 def test_every_account_stands_on_ten_dates_as_the_oracle_says() -> None:
     records = list(with_midnights(read_events()))
     events = [record for record in records if not record[0].startswith(b"myaku.")]
-    last = milliseconds(json.loads(records[-1][1])["time"]) // DAY - 1
-    first = milliseconds(json.loads(events[0][1])["time"]) // DAY
-    days = [first + (last - first) * number // DATES for number in range(1, DATES + 1)]
+    days = ten_days(events)
     expected = by_the_oracle(events, days)
     history = by_the_engine([config(document()), *records])
     assert len({account for account, _ in history}) == len({record[0] for record in events})
