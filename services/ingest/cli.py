@@ -2,8 +2,6 @@
 
 import typer
 
-from services.ingest.__main__ import main
-
 
 def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
@@ -11,4 +9,6 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def ingest() -> None:
         """Run the ingest service alone; its settings come from the environment."""
+        from services.ingest.__main__ import main  # here: other commands need not wait for it
+
         raise typer.Exit(main())
