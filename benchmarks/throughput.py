@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import make_url
 
@@ -41,15 +42,13 @@ from shared.settings import Settings
 from shared.times import iso_time
 from tests.conftest import SECRET_KEY, remove_topics
 
-import msgspec  # isort: skip
-
 PARTITIONS = 4
 ACCOUNTS = 5_000
 USERS_PER_ACCOUNT = 10
 FLOORS = {"ingest": 0.10, "scoring": 0.20}
 """The least ratio to reading and decoding that we accept of each, one process each."""
 
-Records = dict[int, list[tuple[bytes, bytes]]]
+Records = dict[int, list[kafka.Record]]
 
 
 @dataclass
@@ -83,7 +82,7 @@ def as_sent(found: list[dict[str, Any]]) -> Records:
     sent: Records = {partition: [] for partition in range(PARTITIONS)}
     for number, event in enumerate(found):
         value = json.dumps(event).encode()
-        sent[number % PARTITIONS].append((event["account_id"].encode(), value))
+        sent[number % PARTITIONS].append((event["account_id"].encode(), value, []))
     return sent
 
 
@@ -93,16 +92,17 @@ def as_accepted(found: list[dict[str, Any]], at_ms: int) -> Records:
     for event in found:
         value = encode(event | {"received_at": iso_time(at_ms)})
         home = kafka.partition_of(event["account_id"], PARTITIONS)
-        accepted[home].append((event["account_id"].encode(), value))
+        accepted[home].append((event["account_id"].encode(), value, []))
     for records in accepted.values():
         records[:0] = list(_ticks(at_ms - 1000))
         records.extend(_ticks(at_ms))
     return accepted
 
 
-def _ticks(at_ms: int) -> Iterator[tuple[bytes, bytes]]:
+def _ticks(at_ms: int) -> Iterator[kafka.Record]:
     for source_partition in range(PARTITIONS):
-        yield TICK.encode(), encode(Tick(source_partition, PARTITIONS, iso_time(at_ms), "live"))
+        tick = Tick(source_partition, PARTITIONS, iso_time(at_ms), "live")
+        yield TICK.encode(), encode(tick), []
 
 
 async def send(settings: Settings, topic: str, records: Records) -> None:

@@ -14,7 +14,7 @@ from shared.runtime import UserError
 
 app = typer.Typer(
     name="myaku",
-    help="Tells a subscription business which customers are slipping away, why, and who should act.",
+    help="Tells a subscription business who is slipping away, why, and who should act.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""The real parts: one PostgreSQL a session, a fresh database a test, and brokers with empty logs."""
+"""The real parts: a PostgreSQL a session, a database a test, and brokers with empty logs."""
 
 import asyncio
 import os
