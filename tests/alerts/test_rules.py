@@ -88,6 +88,7 @@ def test_no_severity_is_told_twice_in_an_episode() -> None:
         world.score(hour, score)
         expected = "warning" if score in (55, 52) else "critical"
         assert world.alerts == [("firing", expected, 1)]
+    world.advance(100)
     assert world.notes == [("opened", 0), ("raised", 1)]
 
 

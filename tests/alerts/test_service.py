@@ -1,0 +1,126 @@
+"""The service as a process, on a real broker: killed where it hurts, it tells everybody once."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.alerts.records import RawRecord
+from shared import database, kafka, runtime
+from shared.events import HEALTH_CHANGES
+from shared.settings import Settings
+from tests.alerts.receiver import receiving
+from tests.alerts.rows import one
+from tests.alerts.test_delivery import SECRET, webhook
+from tests.alerts.world import RULE, barrier, config, health, tick
+from tests.conftest import SECRET_KEY, settings_for
+
+AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with runtime.listen(0) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def start(settings: Settings, ports: tuple[int, int], log: Path) -> "subprocess.Popen[bytes]":
+    """The service, delivering history."""
+    environment = {
+        **os.environ,
+        "MYAKU_KAFKA": settings.kafka,
+        "MYAKU_DATABASE_URL": settings.database_url.get_secret_value(),
+        "MYAKU_SECRET_KEY": SECRET_KEY,
+        "MYAKU_GROUP": settings.group,
+        "MYAKU_KAFKA_SESSION_TIMEOUT_MS": "6000",
+        "MYAKU_ALERTS_PORT": str(ports[0]),
+        "MYAKU_ALERTS_OPERATIONS_PORT": str(ports[1]),
+        "MYAKU_DELIVER_HISTORY": "true",
+        "MYAKU_SECRET_HOOK": SECRET,
+    }
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "services.alerts"]
+        return subprocess.Popen(command, env=environment, stderr=output)
+
+
+async def send(settings: Settings, raw: Sequence[RawRecord]) -> None:
+    """Write records into the only partition."""
+    producer = kafka.producer(settings)
+    await kafka.start(producer, settings)
+    for _, key, value in raw:
+        await producer.send_and_wait(HEALTH_CHANGES, value, key=key, partition=0)
+    await producer.stop()
+
+
+async def complete(port: int, name: str) -> None:
+    """Return when a barrier has come through."""
+    url = f"http://127.0.0.1:{port}/v1/barriers/{name}"
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        for _ in range(600):
+            try:
+                if (await client.get(url)).json().get("complete"):
+                    return
+            except httpx2.TransportError:
+                pass
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"the barrier {name} did not come through")
+
+
+async def end_leases(engine: AsyncEngine) -> None:
+    """As if the time of every lease were over."""
+    async with database.transaction(engine) as connection:
+        await connection.exec_driver_sql("UPDATE alerts.notification SET lease_until_ms = 0")
+
+
+async def all_sent(engine: AsyncEngine) -> None:
+    """Return when nothing is left to send."""
+    for _ in range(600):
+        sql = "SELECT count(*) FROM alerts.notification WHERE status <> 'sent'"
+        if not await one(engine, sql):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("something is left to send")
+
+
+async def test_killed_while_it_sends_it_sends_again_under_the_same_id(
+    kafka_address: str, database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_for(kafka_address, database_url)
+    await kafka.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
+    ports = (free_port(), free_port())
+    engine = database.create(database_url)
+    async with receiving("hang") as receiver:
+        first = config(AT_ONCE, destinations={"hook": webhook(receiver)}, to=["hook"])
+        await send(settings, [first, health(0, 55, 1, "a", mode="history"), barrier("one")])
+        process = start(settings, ports, tmp_path / "alerts.log")
+        try:
+            await asyncio.wait_for(receiver.arrived.wait(), 60)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            more = [health(1, 50, 1, "b", mode="history"), tick(2, "history"), barrier("two")]
+            await send(settings, more)
+            async with database.transaction(engine) as connection:  # the lease has ended
+                await connection.exec_driver_sql(
+                    "UPDATE alerts.notification SET lease_until_ms = 0"
+                )
+            process = start(settings, ports, tmp_path / "alerts.log")
+            await complete(ports[0], "two")
+            await all_sent(engine)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert len(receiver.ids) == 3
+    assert len(set(receiver.ids)) == 2
+    assert receiver.ids.count(receiver.ids[0]) == 2
+    assert await one(engine, "SELECT count(*) FROM alerts.alert") == 2
+    await engine.dispose()
