@@ -235,7 +235,8 @@ def _mrr(profile: Mapping[str, Any]) -> str:
 
 def account_name(health: Health) -> str:
     """The account's name, or its id where it has none."""
-    return str(health.profile.get("name") or health.account_id)
+    name = health.profile.get("name")
+    return name if isinstance(name, str) and name else health.account_id
 
 
 def _number(value: float | None) -> str:
