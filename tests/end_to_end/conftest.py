@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.configuration.files import SHIPPED
 from shared.events import USAGE_ACCEPTED
+from tests.conftest import remove_topics
 from tests.end_to_end import small_history
 from tests.end_to_end.installation import Installation, run, up
 from tests.end_to_end.receiver import SECRET, Receiver, receiving
@@ -67,6 +68,15 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
         return History(Path(named), {"accepted": lines, "duplicates": 0})
     path = tmp_path_factory.mktemp("history") / "events.ndjson.gz"
     return History(path, small_history.write(path))
+
+
+@pytest_asyncio.fixture
+async def broker_options(broker_name: str) -> list[str]:
+    """The options that make `myaku up` use each broker."""
+    if broker_name == "tansu":
+        return []
+    await remove_topics(broker_name)
+    return ["--kafka", broker_name]
 
 
 def configuration(directory: Path, url: str) -> Path:

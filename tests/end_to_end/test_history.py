@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import remove_topics
 from tests.end_to_end.conftest import (
     ENVIRONMENT,
     History,
@@ -26,15 +25,6 @@ from tests.scoring.dates import by_the_oracle, ten_days
 from tests.scoring.histories import Record
 
 FIRES = ("alert.opened", "alert.reopened", "alert.raised")
-
-
-@pytest.fixture
-async def broker_options(broker_name: str) -> list[str]:
-    """The options that make `myaku up` use each broker."""
-    if broker_name == "tansu":
-        return []
-    await remove_topics(broker_name)
-    return ["--kafka", broker_name]
 
 
 def test_every_line_is_accepted_or_refused_with_its_reason(
