@@ -1,9 +1,14 @@
 """A webhook's receiver on loopback that answers by a script."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 24+").decode()
+OLDER = "whsec_" + base64.b64encode(b"an older one, of 24 bytes+").decode()
 
 
 @dataclass
@@ -56,3 +61,8 @@ async def receiving(*script: int | str) -> AsyncIterator[Receiver]:
     async with server:
         yield receiver
         receiver.release.set()
+
+
+def webhook(receiver: Receiver, **others: Any) -> dict[str, Any]:
+    """A destination."""
+    return {"type": "webhook", "url": receiver.address, "secret": "secret://hook", **others}

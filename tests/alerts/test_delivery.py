@@ -1,7 +1,6 @@
 """Delivery: a real outbox, and a real receiver on loopback that answers as it likes."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,17 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook
 
 from services.alerts.delivery.dispatcher import Dispatcher
-from services.alerts.delivery.outcome import PAUSES_SECONDS, pause_ms, retry_after_seconds
 from services.alerts.pipeline import Alerts
 from shared import database, runtime
 from shared.database import snapshot
-from tests.alerts.receiver import Receiver, receiving
+from tests.alerts.receiver import OLDER, SECRET, receiving, webhook
 from tests.alerts.rows import claimed, records
 from tests.alerts.world import HOUR_MS, MINUTE_MS, RULE, at_ms, config, health, tick
 
 AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
-SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 24+").decode()
-OLDER = "whsec_" + base64.b64encode(b"an older one, of 24 bytes+").decode()
 
 
 class Wall:
@@ -48,11 +44,6 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(follow_redirects=False, trust_env=False) as opened:
         yield opened
-
-
-def webhook(receiver: Receiver, **others: Any) -> dict[str, Any]:
-    """A destination."""
-    return {"type": "webhook", "url": receiver.address, "secret": "secret://hook", **others}
 
 
 async def firing(engine: AsyncEngine, destination: dict[str, Any], accounts: int = 1) -> Alerts:
@@ -307,27 +298,3 @@ async def test_what_is_woken_is_delivered_at_once_and_history_never(
         await working
     assert sorted(one[1] for one in await status(engine)) == ["recorded", "sent"]
     assert len(receiver.requests) == 1
-
-
-def test_pauses_are_those_of_the_schedule_within_a_fifth_and_end() -> None:
-    for failures, seconds in enumerate(PAUSES_SECONDS, 1):
-        pauses = {pause_ms(f"msg_{number}", failures) for number in range(50)}
-        assert len(pauses) > 10
-        assert all(800 * seconds <= (pause or 0) <= 1200 * seconds for pause in pauses)
-    assert pause_ms("msg_1", len(PAUSES_SECONDS) + 1) is None
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("soon", None),
-        ("30", 30),
-        ("0", 1),
-        ("-5", 1),
-        ("999999", 86_400),
-        ("Thu, 01 Jan 1970 00:02:00 GMT", 60),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:
-    assert retry_after_seconds(header, MINUTE_MS) == seconds

@@ -16,9 +16,8 @@ from services.alerts.records import RawRecord
 from shared import database, kafka, runtime
 from shared.events import HEALTH_CHANGES
 from shared.settings import Settings
-from tests.alerts.receiver import receiving
+from tests.alerts.receiver import SECRET, receiving, webhook
 from tests.alerts.rows import one
-from tests.alerts.test_delivery import SECRET, webhook
 from tests.alerts.world import RULE, barrier, config, health, tick
 from tests.conftest import SECRET_KEY, settings_for
 
