@@ -265,3 +265,32 @@ def test_where_time_and_an_event_weigh_the_same_the_event_is_the_cause() -> None
     (driver,) = both(*told[:-1], renamed, told[-1]).health["acme"]["drivers"]
     assert (driver["change"], driver["cause"]) == (0.0, "events")
     assert [part["cause"] for part in driver["causes"]] == ["time", "events"]
+
+
+def test_each_cause_has_its_name() -> None:
+    rate = {"users": {"users": "a", "window": "28d"}, "rate": {"ratio": ["users", "profile.seats"]}}
+    settings, other = config(document(rate)), config(document(rate, zone="Etc/UTC"))
+    seats = [event("acme", START + n, "account.updated", properties={"seats": n}) for n in (1, 10)]
+    used = [event("acme", START + n, "a", id=f"{n}", user_id=f"u{n}") for n in (1, 2)]
+    start = [settings, tick(START), *used, seats[0], tick(START + HOUR)]
+
+    def causes(*more: Record) -> dict[str, str]:
+        drivers = both(*start, *more).health["acme"]["drivers"]
+        return {driver["measure"]: driver["cause"] for driver in drivers if driver["change"]}
+
+    end = tick(START + 2 * HOUR)
+    more_use = event("acme", START, "a", id="more", user_id="u9")
+    assert causes(more_use, end) == {"users": "events", "rate": "events"}
+    assert causes(seats[1], end) == {"rate": "profile"}
+    assert causes(more_use, seats[1], end) == {"users": "events", "rate": "profile"}
+    assert causes(more_use, other, end) == {"users": "scorecard", "rate": "scorecard"}
+
+
+def test_an_older_tick_of_a_source_takes_nothing_back() -> None:
+    ticks = [
+        tick(START + hours * HOUR, "live", source, 2)
+        for hours, source in ((0, 0), (0, 1), (10, 0), (1, 0), (10, 1))
+    ]
+    clocks = [body["time"] for key, body in both(one({"count": "a", "window": "1d"}), *ticks).outbox
+              if key == "myaku.tick"]  # fmt: skip
+    assert clocks == [at(START), at(START + 10 * HOUR)]
