@@ -131,6 +131,8 @@ class _Decision:
         self.step(key, Timers(until_ms, None if health.stale else health.score, deliver))
 
     def _time(self, tick: Time) -> None:
+        if self.state.clock_ms is not None and tick.at_ms < self.state.clock_ms:
+            return  # sent again after a crash: what was due by then has been run
         at_ms = self._reach(tick.at_ms)
         deliver = (tick.live and self.state.live) or self.deliver_history
         self.state.live = tick.live

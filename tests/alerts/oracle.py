@@ -74,6 +74,8 @@ class Oracle:
 
     def tick(self, record: dict[str, Any]) -> None:
         """Time passes for every account."""
+        if self.clock is not None and milliseconds(record["time"]) < self.clock:
+            return
         t = self.reach(milliseconds(record["time"]))
         live = record["mode"] == "live"
         deliver = (live and self.tick_was_live) or self.deliver_history

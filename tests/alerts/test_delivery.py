@@ -16,6 +16,7 @@ from services.alerts.delivery.dispatcher import Dispatcher
 from services.alerts.pipeline import Alerts
 from shared import database, runtime
 from shared.database import snapshot
+from shared.events import Mode
 from tests.alerts.receiver import OLDER, SECRET, receiving, webhook
 from tests.alerts.rows import claimed, records
 from tests.alerts.world import HOUR_MS, MINUTE_MS, RULE, at_ms, config, health, tick
@@ -163,23 +164,27 @@ async def test_a_receiver_that_says_nothing_is_asked_again(
         assert await status(engine) == [("opened", "retry", 1, True)]
 
 
-async def test_nobody_is_told_of_what_ended_before_they_heard_of_it(
-    engine: AsyncEngine, client: httpx2.AsyncClient
+@pytest.mark.parametrize(
+    ("mode", "becomes", "requests"), [("live", "superseded", 1), ("history", "sent", 3)]
+)
+async def test_live_nobody_is_told_of_what_ended_before_they_heard_of_it(
+    engine: AsyncEngine, client: httpx2.AsyncClient, mode: Mode, becomes: str, requests: int
 ) -> None:
     async with receiving(500) as receiver:
         worker = await firing(engine, webhook(receiver))
         wall = Wall()
+        wall.ms = at_ms(1)
         sender = dispatcher(engine, client, wall)
         await sender.deliver_next("hook")
-        raw = [health(5, 70, 2, "account-0", mode="history")]
+        raw = [health(5, 70, 2, "account-0", mode="history"), tick(5, mode)]
         await worker.handle(0, records(raw, 2))
-        wall.ms += HOUR_MS
+        wall.ms = at_ms(5)
         while await sender.deliver_next("hook"):
             pass
-    assert len(receiver.requests) == 1
+    assert len(receiver.requests) == requests
     assert [one[:2] for one in await status(engine)] == [
-        ("opened", "superseded"),
-        ("resolved", "superseded"),
+        ("opened", becomes),
+        ("resolved", becomes),
     ]
 
 

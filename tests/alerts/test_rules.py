@@ -257,6 +257,13 @@ def test_records_handled_before_change_nothing() -> None:
     assert (world.state.standings, world.state.alerts) == known
 
 
+def test_a_tick_sent_again_runs_no_timer_that_news_of_the_same_instant_would_stop() -> None:
+    world = World()
+    world.read(health(0, 55, 1), health(0, 70, 1, "other"))
+    world.read(tick(5), health(6, 71, 2, "other"), tick(5), health(6, 70, 2), tick(6))
+    assert world.events == [("pending", 0), ("discarded", 6)]
+
+
 def test_timers_due_before_a_record_run_before_it_and_those_due_with_it_after() -> None:
     early, late = World(), World()
     for world, hour in ((early, 6.0), (late, 6.01)):

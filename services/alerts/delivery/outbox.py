@@ -100,14 +100,16 @@ async def take(
 async def is_superseded(connection: AsyncConnection, leased: Leased) -> bool:
     """Whether the alert is over and nothing that went this way still lacks its end.
 
-    What may have arrived counts as gone.
+    What may have arrived counts as gone. A history that is delivered runs far ahead of its
+    delivery: there, all is sent that would have been sent live.
     """
     if leased.maybe_duplicate:
         return False
-    row: Row[tuple[str | None, str | None]] = (
+    row: Row[tuple[bool, str | None, str | None]] = (
         await connection.execute(
             text(
-                "SELECT (SELECT state FROM alerts.alert WHERE partition = :partition"
+                "SELECT (SELECT live FROM alerts.partition WHERE partition = :partition) AS live,"
+                " (SELECT state FROM alerts.alert WHERE partition = :partition"
                 " AND id = :alert_id) AS state,"
                 " (SELECT kind FROM alerts.notification WHERE partition = :partition"
                 " AND alert_id = :alert_id AND destination = :destination AND number < :number"
@@ -123,7 +125,7 @@ async def is_superseded(connection: AsyncConnection, leased: Leased) -> bool:
         )
     ).one()
     is_open = row.state in ("firing", "recovering")
-    return not is_open and row.kind in (None, "resolved", "closed")
+    return row.live and not is_open and row.kind in (None, "resolved", "closed")
 
 
 async def read_configuration(connection: AsyncConnection, partition: int) -> bytes | None:
