@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,8 @@ from services.alerts.records import decode
 from services.alerts.state import Effects, State
 from shared.times import time_ms
 from tests.alerts.oracle import Oracle
-from tests.alerts.timelines import Act, Told, configs, timelines
-from tests.scoring.histories import batches, histories
+from tests.alerts.timelines import Act, Told, configs, health, rulebook, timelines
+from tests.scoring.histories import HOUR, START, batches, histories
 from tests.scoring.oracle import Oracle as ScoringOracle
 
 EXAMPLES = float(os.environ.get("MYAKU_TEST_EXAMPLES", "1"))
@@ -180,3 +181,31 @@ def test_alerts_of_scored_histories_are_what_the_oracle_says(data: st.DataObject
     together = Rules(deliver_history=False)
     together.read(timeline)
     assert together.said() == by_oracle([*timeline], deliver_history=False)
+
+
+@pytest.mark.parametrize(
+    ("again_at", "events", "notes"),
+    [
+        (7 * HOUR - 1, ["opened", "resolved", "reopened"], ["opened", "resolved"]),
+        (7 * HOUR, ["opened", "resolved", "reopened"], ["opened", "resolved", "reopened"]),
+        (7 * HOUR + 1, ["opened", "resolved", "opened"], ["opened", "resolved", "opened"]),
+    ],
+)
+def test_the_same_alert_again_and_the_cooldown_end_to_the_millisecond(
+    again_at: int, events: list[str], notes: list[str]
+) -> None:
+    rule = {
+        "id": "churn_risk", "kind": "threshold", "title": "It fades",
+        "levels": [{"severity": "warning", "trigger": 50, "clear": 60}],
+        "cooldown": "6h", "reopen_within": "5h",
+    }  # fmt: skip
+    told: list[Told | Act] = [rulebook([rule], ["one"])]
+    scores = ((0, 80), (HOUR, 45), (2 * HOUR, 80), (again_at, 45))
+    for sequence, (instant, score) in enumerate(scores, start=1):
+        step = {"account": "acme", "score": score, "stale": False, "profile": {}, "parts": {}}
+        told.append(health(step, START + instant, sequence, "live"))
+    rules = Rules(deliver_history=False)
+    rules.read([each for each in told if isinstance(each, Told)])
+    assert rules.said() == by_oracle(told, deliver_history=False)
+    assert [event.what for effects in rules.effects for event in effects.events] == events
+    assert [note.kind for effects in rules.effects for note in effects.notifications] == notes

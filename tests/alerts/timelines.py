@@ -51,6 +51,20 @@ LEVELS = {
 TITLES = ("{{ account.name }} fades", "{{ account.id }} ({{severity}}, {{ nobody }})", "plain")
 
 
+def rulebook(rules: list[dict[str, Any]], to: list[str]) -> Told:
+    """A configuration record of these rules."""
+    whole = document({"m": {"count": "a", "window": "1d"}})
+    whole["alerts"] = {"rules": rules}
+    whole["routing"] = {
+        "fallback": "team",
+        "owner_chain": ["profile.csm", "profile.backup_csm"],
+        "destinations": {"one": {"type": "log"}, "two": {"type": "log"}},
+        "to": to,
+    }
+    body = {"type": "myaku.config", "revision": "any", "document": whole}
+    return Told(b"myaku.config", json.dumps(body).encode())
+
+
 @st.composite
 def rules(draw: st.DrawFn, identity: str) -> dict[str, Any]:
     """A rule with any durations."""
@@ -72,16 +86,8 @@ def rules(draw: st.DrawFn, identity: str) -> dict[str, Any]:
 def configs(draw: st.DrawFn) -> Told:
     """A configuration of some rules in some order, and two destinations."""
     names = draw(st.sampled_from((RULES, RULES[::-1], RULES[:1], RULES[1:], RULES[:1])))
-    whole = document({"m": {"count": "a", "window": "1d"}})
-    whole["alerts"] = {"rules": [draw(rules(name)) for name in names]}
-    whole["routing"] = {
-        "fallback": "team",
-        "owner_chain": ["profile.csm", "profile.backup_csm"],
-        "destinations": {"one": {"type": "log"}, "two": {"type": "log"}},
-        "to": draw(st.sampled_from((["one"], ["two", "one", "two"]))),
-    }
-    body = {"type": "myaku.config", "revision": "any", "document": whole}
-    return Told(b"myaku.config", json.dumps(body).encode())
+    to = draw(st.sampled_from((["one"], ["two", "one", "two"])))
+    return rulebook([draw(rules(name)) for name in names], to)
 
 
 SCORES = (None, 10, 10, 29.9, 30, 39.9, 40, 45, 45, 49.9, 50, 55, 60, 65, 70, 70, 80, 90.1, 96)
