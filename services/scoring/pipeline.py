@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import relay
-from services.scoring.engine import Effects, RawRecord, State, advance
-from services.scoring.engine.decode import columns, decode
+from services.scoring.engine import Effects, State, advance, decode
+from services.scoring.engine.decode import Batch
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.load import Loaded, load, load_seen, refuse_other_count
 from services.scoring.rows import Rows, rows_of
@@ -86,10 +86,9 @@ class Scoring:
             await self._commit(self.partitions[partition], group)
 
     async def _commit(self, held: Partition, records: Sequence[ConsumerRecord]) -> None:
-        raw = [(record.offset, record.key, record.value) for record in records]
-        await self._gather(held.state, raw)
+        batch = await self._gather(held.state, records)
 
-        effects, rows = await self._in_thread(self._decide, held, raw)
+        effects, rows = await self._in_thread(self._decide, held, batch)
 
         with metrics.COMMIT_SECONDS.time():
             async with transaction(self.database) as connection:
@@ -104,14 +103,16 @@ class Scoring:
         evict(held.state)
         _count(held, effects)
 
-    async def _gather(self, state: State, raw: Sequence[RawRecord]) -> None:
-        """Bring into memory the days of deduplication that the records need."""
-        if buckets := await self._in_thread(_wanted, state, raw):
+    async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:
+        """Decode the records, and bring into memory the days of deduplication that they need."""
+        batch, buckets = await self._in_thread(_read, state, records)
+        if buckets:
             async with snapshot(self.database) as connection:
                 await load_seen(connection, state, buckets)
+        return batch
 
-    def _decide(self, held: Partition, raw: Sequence[RawRecord]) -> tuple[Effects, Rows]:
-        effects = advance(held.state, raw, lambda account: partition_of(account, held.partitions))
+    def _decide(self, held: Partition, batch: Batch) -> tuple[Effects, Rows]:
+        effects = advance(held.state, batch, lambda account: partition_of(account, held.partitions))
         return effects, rows_of(held.state, effects)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -135,9 +136,9 @@ def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecor
         yield records[start:]
 
 
-def _wanted(state: State, raw: Sequence[RawRecord]) -> list[int]:
-    decoded, _ = decode(raw)
-    return wanted(state, columns(decoded))
+def _read(state: State, records: Sequence[ConsumerRecord]) -> tuple[Batch, list[int]]:
+    batch = decode((record.offset, record.key, record.value) for record in records)
+    return batch, wanted(state, batch.events)
 
 
 def _count(held: Partition, effects: Effects) -> None:

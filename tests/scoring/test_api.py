@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import make_url
 
 from services.scoring.api import create_app
-from services.scoring.engine import State, advance
+from services.scoring.engine import State, advance, decode
 from services.scoring.rows import rows_of
 from services.scoring.store import save
 from shared import database
@@ -48,7 +48,7 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
                     ]
             records += [tick(START_MS + DAY_MS), tick(START_MS + 40 * DAY_MS)]
             raw = [(offset, *record) for offset, record in enumerate(records)]
-            effects = advance(state, raw, lambda _, home=partition: home)  # type: ignore[misc]
+            effects = advance(state, decode(raw), lambda _, home=partition: home)  # type: ignore[misc]
             await save(connection, held, len(raw), rows_of(state, effects))
     transport = httpx2.ASGITransport(create_app(engine))
     async with httpx2.AsyncClient(transport=transport, base_url="http://scoring") as made:

@@ -9,8 +9,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.scoring.engine import RawRecord, State, advance
-from services.scoring.engine.decode import columns, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.state import DaySets, DaySums, LastDays, Latest
 from services.scoring.load import Loaded, load, load_seen
@@ -47,10 +46,10 @@ class Worker:
         return cls(engine, held, (await read(engine, held)).state)
 
     async def commit(self, records: list[RawRecord]) -> None:
-        decoded, _ = decode(records)
+        batch = decode(records)
         async with snapshot(self.engine) as connection:
-            await load_seen(connection, self.state, wanted(self.state, columns(decoded)))
-        effects = advance(self.state, records, lambda _: PARTITION)
+            await load_seen(connection, self.state, wanted(self.state, batch.events))
+        effects = advance(self.state, batch, lambda _: PARTITION)
         rows = rows_of(self.state, effects)
         self.sent += effects.outbox
         async with transaction(self.engine) as connection:
@@ -147,7 +146,7 @@ async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
 async def test_reloading_at_any_commit_sends_the_same(engine: AsyncEngine, seed: int) -> None:
     state, sent = State(PARTITION, 1), []
     for batch in RandomLog(seed).batches(40):
-        sent += advance(state, batch, lambda _: PARTITION).outbox
+        sent += advance(state, decode(batch), lambda _: PARTITION).outbox
     worker = await Worker.start(engine)
     for at, batch in enumerate(RandomLog(seed).batches(40)):
         await worker.commit(batch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from services.scoring.engine import Effects, State, advance
+from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.effects import HistoryRow
 from shared.events import encode
 from shared.kafka import partition_of
@@ -51,7 +51,7 @@ class Engine:
         """Advance over one batch."""
         raw = [(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
         self.offset += len(records)
-        effects = advance(self.state, raw, self.home_of)
+        effects = advance(self.state, decode(raw), self.home_of)
         self.effects.append(effects)
         return effects
 

@@ -1,17 +1,10 @@
 """The engine's step: records of one partition in, effects out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from services.scoring.engine.decode import (
-    Columns,
-    Event,
-    Record,
-    columns,
-    decode,
-    decode_body,
-)
+from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
 from services.scoring.engine.evaluate import evaluate, publish
@@ -29,20 +22,16 @@ WAITING = -1
 """The day under which records are held that came before the first configuration."""
 
 
-RawRecord = tuple[int, bytes | None, bytes | None]
-
-
-def advance(state: State, records: Sequence[RawRecord], home_of: Callable[[str], int]) -> Effects:
-    """Take in a batch of (offset, key, value); `state` moves on in place.
+def advance(state: State, batch: Batch, home_of: Callable[[str], int]) -> Effects:
+    """Take in a batch of decoded records; `state` moves on in place.
 
     `home_of` gives the partition of an account id: a record in another one is put aside. The same
     records give the same state and, in history, the same outbox, however they are split into
     batches. The end of a call is the end of a batch: live, what was touched is published.
     """
     step = _Step(state, home_of)
-    decoded, bad = decode(records)
-    step.effects.quarantined.extend(bad)
-    step.read(decoded)
+    step.effects.quarantined.extend(batch.bad)
+    step.read(batch)
     step.end_of_batch()
     return step.effects
 
@@ -53,19 +42,14 @@ class _Step:
         self.home_of = home_of
         self.effects = Effects(state.number())
 
-    def read(self, records: Sequence[Record]) -> None:
+    def read(self, batch: Batch) -> None:
         """Handle records in order, events in runs between control records."""
-        run: list[Record] = []
-        for record in records:
-            if self.state.plan is None and not isinstance(record.body, Config):
-                self._hold(WAITING, record)
-            elif isinstance(record.body, Event):
-                run.append(record)
-            else:
-                self._events(run)
-                run = []
-                self._control(record)
-        self._events(run)
+        start = 0
+        for end, record in batch.controls:
+            self._events(batch.events.part(start, end))
+            self._control(record)
+            start = end
+        self._events(batch.events.part(start, len(batch.events.events)))
 
     def end_of_batch(self) -> None:
         if self.state.clock.live:
@@ -73,7 +57,9 @@ class _Step:
 
     def _control(self, record: Record) -> None:
         body = record.body
-        if isinstance(body, Tick):
+        if self.state.plan is None and not isinstance(body, Config):
+            self._hold(WAITING, record)
+        elif isinstance(body, Tick):
             self._tick(body)
         elif isinstance(body, Config):
             self._config(record)
@@ -81,13 +67,15 @@ class _Step:
             self.end_of_batch()
             self.effects.outbox.append((BARRIER.encode(), record.value))
 
-    def _events(self, run: list[Record]) -> None:
-        run = self._ours(run)
-        if not run:
-            return
+    def _events(self, batch: Columns) -> None:
         state = self.state
-        assert state.plan is not None
-        batch = columns(run)
+        if state.plan is None:
+            for record in batch.records:
+                self._hold(WAITING, record)
+            return
+        batch = self._ours(batch)
+        if not batch.events:
+            return
         batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
         days = state.plan.calendar.days_of(batch.times_ms)
         ahead = np.full(len(days), True) if state.clock.now_ms is None else days > state.day
@@ -95,19 +83,18 @@ class _Step:
             self._hold(int(days[position]), batch.records[position])
         self._fold(batch.take(np.flatnonzero(~ahead)))
 
-    def _ours(self, run: list[Record]) -> list[Record]:
-        """Without the records whose account belongs to another partition."""
-        ids = [record.body.account_id for record in run if isinstance(record.body, Event)]
-        known = self.state.accounts.table.find(account_hashes(self.state, ids)) >= 0
-        kept = []
-        for record, identity, is_known in zip(run, ids, known.tolist(), strict=True):
-            home = self.state.partition if is_known else self.home_of(identity)
-            if home == self.state.partition:
-                kept.append(record)
-            else:
-                reason = f"account {identity!r} belongs to partition {home}"
+    def _ours(self, batch: Columns) -> Columns:
+        """Without the events whose account belongs to another partition; known ones are ours."""
+        ids = [event.account_id for event in batch.events]
+        unknown = self.state.accounts.table.find(account_hashes(self.state, ids)) < 0
+        homes = np.full(len(ids), self.state.partition)
+        for position in np.flatnonzero(unknown).tolist():
+            home = homes[position] = self.home_of(ids[position])
+            if home != self.state.partition:
+                record = batch.records[position]
+                reason = f"account {ids[position]!r} belongs to partition {home}"
                 self.effects.quarantined.append(Quarantined(record.offset, reason, record.value))
-        return kept
+        return batch.take(np.flatnonzero(homes == self.state.partition))
 
     def _fold(self, batch: Columns) -> None:
         if batch.events:
@@ -118,17 +105,15 @@ class _Step:
         self.state.held.setdefault(day, []).append(held)
         self.effects.held.append(held)
 
-    def _release(self, day: int) -> list[Record]:
+    def _release(self, day: int) -> Batch:
         """The records held for a day, in the order of their arrival."""
         held = self.state.held.pop(day, [])
         if held:
             self.effects.released_days.append(day)
-        return [
-            Record(one.number, one.key, one.value, decode_body(one.key, one.value)) for one in held
-        ]
+        return decode((one.number, one.key, one.value) for one in held)
 
     def _fold_held(self, day: int) -> None:
-        self._fold(columns(self._release(day)))
+        self._fold(self._release(day).events)
 
     def _config(self, record: Record) -> None:
         assert isinstance(record.body, Config)

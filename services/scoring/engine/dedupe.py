@@ -3,7 +3,7 @@
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from services.scoring.engine.decode import Columns, times_ms
+from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.state import BoolArray, State
 from services.scoring.engine.table import HashArray, HashTable, IntArray
@@ -23,7 +23,7 @@ def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
     """For each event its bucket, and the day of its receipt."""
     assert state.plan is not None
     calendar = state.plan.calendar
-    own = calendar.days_of(times_ms([event.original_time or event.time for event in batch.events]))
+    own = calendar.days_of(batch.own_ms)
     receipt = calendar.days_of(batch.received_ms)
     if state.clock.now_ms is None:
         return receipt * 2 + RECEIPT, receipt
@@ -75,9 +75,7 @@ def wanted(state: State, batch: Columns) -> list[int]:
     """The buckets that the batch may need and that are not in memory."""
     if state.plan is None or not batch.events:
         return []
-    own = state.plan.calendar.days_of(
-        times_ms([event.original_time or event.time for event in batch.events])
-    )
+    own = state.plan.calendar.days_of(batch.own_ms)
     days = np.unique(own[own >= state.day - HORIZON_DAYS]).tolist()
     return [number for day in days if (number := bucket(day, OWN)) not in state.seen]
 

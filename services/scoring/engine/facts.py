@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from services.scoring.engine.decode import Columns, Event
@@ -41,7 +40,7 @@ def _profile_facts(event: Event) -> Iterator[tuple[str, Any]]:
     if event.type == "account.closed":
         yield "closed", True
         return
-    properties = msgspec.json.decode(event.properties)
+    properties = event.properties
     if event.type == "account.updated":
         yield from properties.items()
         return

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
@@ -44,20 +43,19 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
     news = counted | fold_facts(state, batch, accounts, effects)
     effects.too_old += int(len(days) - counted.sum())
     types = _type_numbers(state, batch)
-    properties = _Properties(batch)
     for number, (signal, kept) in enumerate(zip(state.plan.signals, state.signals, strict=True)):
         hits = state.matches[number, types]
         if not isinstance(kept, Latest):
             hits = hits & counted
         positions = np.flatnonzero(hits)
         if signal.where and len(positions):
-            positions = properties.matching(positions, signal)
+            positions = _where(batch, positions, signal)
         if len(positions):
             match = _Match(signal, positions, accounts[positions], days[positions])
             if isinstance(kept, Latest):
-                news[_fold_latest(state, kept, match, batch, properties, effects)] = True
+                news[_fold_latest(state, kept, match, batch, effects)] = True
             else:
-                _FOLDS[type(kept)](state, kept, match, batch, properties, effects)
+                _FOLDS[type(kept)](state, kept, match, batch, effects)
     state.accounts.touched[accounts[news]] = True
     _mark_late(state, batch, accounts, news, effects)
 
@@ -147,27 +145,22 @@ def _type_numbers(state: State, batch: Columns) -> IntArray:
     return np.array([state.types[event.type] for event in batch.events], dtype=np.int64)
 
 
-class _Properties:
-    """The events' properties, decoded when first needed."""
+def _where(batch: Columns, positions: IntArray, signal: Signal) -> IntArray:
+    """Those of the positions whose events' properties equal all that the signal's `where` gives."""
+    kept = [
+        position
+        for position in positions.tolist()
+        if all(
+            same(batch.events[position].properties.get(name), value) for name, value in signal.where
+        )
+    ]
+    return np.array(kept, dtype=np.int64)
 
-    def __init__(self, batch: Columns) -> None:
-        self.batch = batch
-        self.decoded: dict[int, dict[str, Any]] = {}
 
-    def of(self, position: int) -> dict[str, Any]:
-        if position not in self.decoded:
-            raw = self.batch.events[position].properties
-            self.decoded[position] = msgspec.json.decode(raw)
-        return self.decoded[position]
-
-    def matching(self, positions: IntArray, signal: Signal) -> IntArray:
-        """Those whose properties equal all that the signal's `where` gives."""
-        kept = [
-            position
-            for position in positions.tolist()
-            if all(same(self.of(position).get(name), value) for name, value in signal.where)
-        ]
-        return np.array(kept, dtype=np.int64)
+def _values(batch: Columns, match: "_Match") -> list[Any]:
+    """What each event of the match has as the signal's property; None without it. [match]"""
+    name = match.signal.property or ""
+    return [batch.events[at].properties.get(name) for at in match.positions.tolist()]
 
 
 @dataclass
@@ -189,13 +182,11 @@ def _fold_sums(
     kept: DaySums,
     match: _Match,
     batch: Columns,
-    properties: _Properties,
     effects: Effects,
 ) -> None:
     amounts: Any = 1
     if match.signal.property is not None:
-        name = match.signal.property
-        found = [millionths_of(properties.of(at).get(name)) for at in match.positions.tolist()]
+        found = [millionths_of(value) for value in _values(batch, match)]
         match = match.keep([amount is not None for amount in found])
         amounts = np.array([amount for amount in found if amount is not None], dtype=np.int64)
     np.add.at(kept.values, (match.days % RING_DAYS, match.accounts), amounts)
@@ -207,14 +198,13 @@ def _fold_sets(
     kept: DaySets,
     match: _Match,
     batch: Columns,
-    properties: _Properties,
     effects: Effects,
 ) -> None:
-    name = match.signal.property
-    texts = [
-        _user(batch, at) if name is None else text_of(properties.of(at).get(name))
-        for at in match.positions.tolist()
-    ]
+    if match.signal.property is None:
+        users = [batch.events[at].user_id for at in match.positions.tolist()]
+        texts = [None if user is None else user.encode() for user in users]
+    else:
+        texts = [text_of(value) for value in _values(batch, match)]
     match = match.keep([text is not None for text in texts])
     if not len(match.positions):
         return
@@ -236,11 +226,6 @@ def _fold_sets(
     effects.things.append((kept.signal_no, touched))
 
 
-def _user(batch: Columns, position: int) -> bytes | None:
-    user_id = batch.events[position].user_id
-    return None if user_id is None else user_id.encode()
-
-
 def add_owners(kept: DaySets, owners: IntArray) -> None:
     """Append things, in the order in which the table numbered them."""
     start, end = kept.things.count - len(owners), kept.things.count
@@ -255,7 +240,6 @@ def _fold_last_days(
     kept: LastDays,
     match: _Match,
     batch: Columns,
-    properties: _Properties,
     effects: Effects,
 ) -> None:
     np.maximum.at(kept.days, match.accounts, match.days)
@@ -267,14 +251,14 @@ def _fold_latest(
     kept: Latest,
     match: _Match,
     batch: Columns,
-    properties: _Properties,
     effects: Effects,
 ) -> list[int]:
     """The positions of the events that brought a newer value."""
     name = LATEST + str(kept.signal_no)
     news = []
+    values = _values(batch, match)
     for row, position in enumerate(match.positions.tolist()):
-        number = number_of(properties.of(position).get(match.signal.property or ""))
+        number = number_of(values[row])
         account = int(match.accounts[row])
         fact = Fact(int(batch.times_ms[position]), batch.events[position].id, number)
         if number is not None and put(state, account, name, fact, effects):
