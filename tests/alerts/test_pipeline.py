@@ -20,6 +20,7 @@ from shared.events import Marker
 from shared.offsets import Fenced
 from tests.alerts.rows import claimed, nobody, one, records, tables
 from tests.alerts.world import RULE, barrier, config, health, no_rules, tick
+from tests.processes import until
 
 AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 
@@ -213,13 +214,13 @@ async def run(engine: AsyncEngine, sql: str) -> None:
 
 async def until_blocked(engine: AsyncEngine, sessions: int) -> None:
     """Return when so many sessions wait for a lock of this database."""
-    for _ in range(400):
+
+    async def they_wait() -> bool:
         waiting = await one(
             engine,
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND wait_event_type = 'Lock'",
         )
-        if waiting == sessions:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{sessions} sessions did not come to wait")
+        return bool(waiting == sessions)
+
+    await until(they_wait)

@@ -20,6 +20,7 @@ from tests.alerts.receiver import SECRET, receiving, webhook
 from tests.alerts.rows import one
 from tests.alerts.world import RULE, barrier, config, health, tick
 from tests.conftest import SECRET_KEY, settings_for
+from tests.processes import until
 
 AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 
@@ -62,15 +63,15 @@ async def send(settings: Settings, raw: Sequence[RawRecord]) -> None:
 async def complete(port: int, name: str) -> None:
     """Return when a barrier has come through."""
     url = f"http://127.0.0.1:{port}/v1/barriers/{name}"
+
+    async def is_through() -> bool:
+        try:
+            return (await client.get(url)).json().get("complete") is True
+        except httpx2.TransportError:
+            return False
+
     async with httpx2.AsyncClient(trust_env=False) as client:
-        for _ in range(600):
-            try:
-                if (await client.get(url)).json().get("complete"):
-                    return
-            except httpx2.TransportError:
-                pass
-            await asyncio.sleep(0.1)
-    raise AssertionError(f"the barrier {name} did not come through")
+        await until(is_through)
 
 
 async def end_leases(engine: AsyncEngine) -> None:
@@ -81,12 +82,12 @@ async def end_leases(engine: AsyncEngine) -> None:
 
 async def all_sent(engine: AsyncEngine) -> None:
     """Return when nothing is left to send."""
-    for _ in range(600):
+
+    async def nothing_is_left() -> bool:
         sql = "SELECT count(*) FROM alerts.notification WHERE status <> 'sent'"
-        if not await one(engine, sql):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("something is left to send")
+        return not await one(engine, sql)
+
+    await until(nothing_is_left)
 
 
 async def test_killed_while_it_sends_it_sends_again_under_the_same_id(
