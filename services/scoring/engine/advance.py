@@ -7,9 +7,10 @@ import numpy as np
 from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
-from services.scoring.engine.evaluate import evaluate, publish
+from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import account_hashes, fold
 from services.scoring.engine.plan import compile_plan
+from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.state import SCORES_RING_DAYS, Held, State
 from services.scoring.engine.table import IntArray

@@ -111,6 +111,7 @@ class ScorecardPlan:
     when: tuple[tuple[str, tuple[Any, ...]], ...]
     dimensions: tuple[str, ...]  # ids
     rows: tuple[slice, ...]  # [dimension], its measures
+    names: tuple[str, ...]  # [measure]
     columns: IntArray  # [measure], its metric's
     weights: FloatArray  # [measure, 1]
     xs: FloatArray  # [measure, point]
@@ -235,6 +236,7 @@ class _Compiler:
             when=tuple(when),
             dimensions=tuple(card.dimensions),
             rows=tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)),
+            names=tuple(name for name, _ in measures),
             columns=np.array([self.columns[name] for name, _ in measures], dtype=np.int64),
             weights=np.array([[measure.weight] for _, measure in measures], dtype=np.float64),
             xs=xs,
