@@ -10,7 +10,7 @@ import numpy as np
 
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.state import NO_SCORE, DaySets, DaySums, LastDays, SignalState, State
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.table import IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 from shared.events import encode
 
@@ -118,7 +118,7 @@ def _touched(
         by_signal.setdefault(signal_no, []).append(numbers)
     for signal_no, parts in by_signal.items():
         if signal_no in kept:
-            yield kept[signal_no], np.unique(np.concatenate(parts))
+            yield kept[signal_no], distinct(np.concatenate(parts))
 
 
 def _day_sums(state: State, effects: Effects) -> Columns:

@@ -6,7 +6,7 @@ from xxhash import xxh3_64_intdigest
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.state import BoolArray, State
-from services.scoring.engine.table import HashArray, HashTable, IntArray
+from services.scoring.engine.table import HashArray, HashTable, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
 RECEIPT_DAYS = 7
@@ -50,7 +50,7 @@ def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
     for start, end in zip(starts, [*starts[1:], len(run)], strict=True):
         part = slice(start, end)
         unknown = ~_in_receipts(state, hashes[part], receipt[part])
-        for number in np.unique(buckets[part][unknown]).tolist():
+        for number in distinct(buckets[part][unknown]).tolist():
             positions = start + np.flatnonzero(unknown & (buckets[part] == number))
             table = state.seen.setdefault(number, HashTable())
             _, firsts = table.add(hashes[positions])
@@ -76,7 +76,7 @@ def wanted(state: State, batch: Columns) -> list[int]:
     if state.plan is None or not batch.events:
         return []
     own = state.plan.calendar.days_of(batch.own_ms)
-    days = np.unique(own[own >= state.day - HORIZON_DAYS]).tolist()
+    days = distinct(own[own >= state.day - HORIZON_DAYS]).tolist()
     return [number for day in days if (number := bucket(day, OWN)) not in state.seen]
 
 

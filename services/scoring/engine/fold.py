@@ -24,7 +24,7 @@ from services.scoring.engine.state import (
     State,
     grown,
 )
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.table import HashArray, IntArray, distinct
 from services.scoring.engine.windows import any_bit, day_bits, window_bits
 from shared.configuration import HORIZON_DAYS
 
@@ -126,7 +126,7 @@ def _mark_late(
 ) -> None:
     clock = state.clock
     heard_ms = batch.received_ms if clock.live else np.int64(clock.now_ms or 0)
-    late = np.unique(accounts[news & (heard_ms - batch.times_ms > LATE_MS)])
+    late = distinct(accounts[news & (heard_ms - batch.times_ms > LATE_MS)])
     late = late[~state.accounts.late[late]]
     state.accounts.late[late] = True
     effects.accounts.update(late.tolist())
@@ -213,7 +213,7 @@ def _fold_sets(
     keys = np.array(hashes, dtype=np.uint64) + match.accounts.astype(np.uint64) * _SPREAD
     things, firsts = kept.things.add(keys)
     add_owners(kept, match.accounts[firsts])
-    touched = np.unique(things)
+    touched = distinct(things)
     before = kept.low[touched], kept.high[touched]
     low, high = day_bits(match.days)
     np.bitwise_or.at(kept.low, things, low)

@@ -6,7 +6,6 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from services.scoring.engine.calendar import Calendar, calendar
@@ -19,6 +18,7 @@ from shared.configuration import (
     parse,
     scoring_revision,
 )
+from shared.events import encode
 
 RESERVED = frozenset(
     {
@@ -44,6 +44,7 @@ RESERVED = frozenset(
 RESERVED_PREFIXES = ("subscription.", "myaku.")
 SIGNAL_OF = {"count": "sum", "sum": "sum", "users": "set", "distinct": "set"}
 PROFILE = "profile."
+DISTINCT = (str, bool, int, float)  # the types of values that can be told apart
 
 
 def is_reserved(event_type: str) -> bool:
@@ -265,4 +266,4 @@ def text_of(value: Any) -> bytes | None:
     """A distinct value as bytes: strings, booleans, numbers by their value; None for others."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return msgspec.json.encode(value) if isinstance(value, str | bool | int | float) else None
+    return encode(value) if isinstance(value, DISTINCT) else None

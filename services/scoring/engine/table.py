@@ -12,6 +12,14 @@ _SHIFT = np.uint64(29)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
+def distinct(numbers: IntArray) -> IntArray:
+    """The different numbers, ascending; by sorting, which is faster than `np.unique`."""
+    ordered = np.sort(numbers)
+    is_first = np.ones(len(ordered), dtype=bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first]
+
+
 class HashTable:
     """Numbers distinct hashes 0, 1, 2, … in the order in which they come.
 
