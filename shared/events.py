@@ -85,11 +85,15 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Driver(msgspec.Struct, frozen=True):
-    """A measure's value, its score 0–100, its part of the score and how that changed, in points."""
+    """A measure's value, its score 0–100, its part of the score and how that changed, in points.
+
+    `weight` is its effective weight 0–1, after what is not known has been shared out.
+    """
 
     measure: str
     value: float | None
     score: float | None
+    weight: float
     contribution: float
     change: float
     cause: str

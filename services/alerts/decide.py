@@ -21,6 +21,7 @@ from services.alerts.rules import (
     Threshold,
     Timers,
     Transition,
+    Was,
     step,
 )
 from services.alerts.rules.standing import Input
@@ -214,8 +215,11 @@ def is_excluded(health: Health) -> bool:
 def reference(health: Health) -> Reference:
     """The health as what later is compared with it."""
     assert health.score is not None
-    contributions = {driver.measure: driver.contribution for driver in health.drivers}
-    return Reference(health.score, health.as_of, contributions)
+    measures = {
+        driver.measure: Was(driver.value, driver.weight, driver.contribution)
+        for driver in health.drivers
+    }
+    return Reference(health.score, health.as_of, measures)
 
 
 def _new(name: str, transition: Transition) -> Alert:

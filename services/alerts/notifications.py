@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from services.alerts.alert import Alert, Reason, digest, outside
-from services.alerts.rules import Reference, Transition
-from shared.events import Health
+from services.alerts.rules import Reference, Transition, Was
+from shared.events import Driver, Health
 from shared.times import iso_time
 
 REASONS_MAX = 3
@@ -68,36 +68,64 @@ def render_title(title: str, health: Health, severity: str | None) -> str:
 
 
 def reasons(facts: Facts) -> list[Reason]:
-    """The measures that moved the score most, in the rule's direction, since the reference."""
+    """The measures that moved the score most, in the rule's direction, since the reference.
+
+    A measure's part is how far it holds the score from the reference's, now less then:
+    (contribution − weight × S) − (contribution then − weight then × S), S the reference's score.
+    The parts add up to the score's move, and a measure that does well is not blamed for weight
+    that it lost to one that does badly.
+    """
     drivers = {driver.measure: driver for driver in facts.health.drivers}
     reference = facts.reference
     if reference is None:
-        changes = {measure: driver.change for measure, driver in drivers.items()}
+        parts = {measure: driver.change for measure, driver in drivers.items()}
+        suspects = set(parts)
     else:
-        before = reference.contributions
-        changes = {
-            measure: (drivers[measure].contribution if measure in drivers else 0.0)
-            - before.get(measure, 0.0)
-            for measure in dict.fromkeys([*drivers, *before])
+        parts = {
+            measure: _held(drivers.get(measure), reference.score)
+            - _held(reference.measures.get(measure), reference.score)
+            for measure in dict.fromkeys([*drivers, *reference.measures])
         }
+        suspects = {name for name in parts if _is_suspect(drivers.get(name), reference, facts.sign)}
     moved = [
-        (round(change, 2), measure)
-        for measure, change in changes.items()
-        if round(change * facts.sign, 2) < 0
+        (round(part, 2) * facts.sign, measure)
+        for measure, part in parts.items()
+        if round(part * facts.sign, 2) < 0
     ]
-    moved.sort(key=lambda each: (each[0] * facts.sign, each[1]))
+    told = [each for each in moved if each[1] in suspects] or moved
     return [
-        Reason(measure, change, _reason(drivers[measure].value, measure, change))
-        if measure in drivers
-        else Reason(measure, change, f"{_measure(measure)} is no longer measured.")
-        for change, measure in moved[:REASONS_MAX]
+        Reason(measure, part * facts.sign, _reason(measure, drivers.get(measure), facts, part))
+        for part, measure in sorted(told)[:REASONS_MAX]
     ]
 
 
-def _reason(value: float | None, measure: str, change: float) -> str:
-    known = "is not known" if value is None else f"is {_number(value)}"
-    verb = "which costs" if change < 0 else "which adds"
-    return f"{_measure(measure)} {known}, {verb} {abs(change):.1f} points."
+def _held(measure: Driver | Was | None, level: float) -> float:
+    """How far a measure holds the score from a level, in points."""
+    return measure.contribution - measure.weight * level if measure else 0.0
+
+
+def _is_suspect(driver: Driver | None, reference: Reference, sign: int) -> bool:
+    """Whether a measure pulls the score the rule's way: what does well now is no reason."""
+    if driver is None or driver.score is None:
+        return True
+    return sign * driver.score < sign * reference.score
+
+
+def _reason(measure: str, driver: Driver | None, facts: Facts, part: float) -> str:
+    label = _measure(measure)
+    if driver is None:
+        return f"{label} is no longer measured."
+    then = facts.reference.measures.get(measure) if facts.reference else None
+    known = "is not known" if driver.value is None else f"is {_number(driver.value)}"
+    was = _was(then, driver.value)
+    verb = "which costs" if part * facts.sign < 0 else "which adds"
+    return f"{label} {known}{was}, {verb} {abs(part):.1f} points."
+
+
+def _was(then: Was | None, value: float | None) -> str:
+    if then is None or then.value is None or then.value == value:
+        return ""
+    return f" (was {_number(then.value)})"
 
 
 def _measure(measure: str) -> str:
@@ -242,6 +270,8 @@ def account_name(health: Health) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "unknown"
+    if 0 < abs(value) < 1:
+        return f"{value:.2g}"
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 

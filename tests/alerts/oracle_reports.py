@@ -70,14 +70,39 @@ def reasons(
     health: dict[str, Any], reference: dict[str, Any] | None, direction: str
 ) -> list[tuple[str, float]]:
     """The three measures that moved the score most, the rule's way."""
-    now = {driver["measure"]: driver["contribution"] for driver in health["drivers"]}
-    changes = {driver["measure"]: driver["change"] for driver in health["drivers"]}
-    if reference is not None:
-        then = {driver["measure"]: driver["contribution"] for driver in reference["drivers"]}
-        changes = {name: now.get(name, 0) - then.get(name, 0) for name in {*now, *then}}
     sign = 1 if direction == "below" else -1
-    moved = [(sign * round(change, 2), name) for name, change in changes.items()]
-    return [(name, sign * change) for change, name in sorted(moved) if change < 0][:3]
+    now = {driver["measure"]: driver for driver in health["drivers"]}
+    if reference is None:
+        moved = [(sign * round(now[name]["change"], 2), name) for name in now]
+        blamed = [each for each in moved if each[0] < 0]
+    else:
+        level = reference["score"]
+        then = {driver["measure"]: driver for driver in reference["drivers"]}
+        moved = []
+        for name in {*now, *then}:
+            part = held(now.get(name), level) - held(then.get(name), level)
+            moved.append((sign * round(part, 2), name))
+        worse = [each for each in moved if each[0] < 0]
+        bad = [each for each in worse if does_badly(now.get(each[1]), level, direction)]
+        blamed = bad or worse
+    return [(name, sign * change) for change, name in sorted(blamed)][:3]
+
+
+def held(driver: dict[str, Any] | None, level: float) -> float:
+    """How far a measure holds the score from a level."""
+    if driver is None:
+        return 0.0
+    part: float = driver["contribution"] - driver["weight"] * level
+    return part
+
+
+def does_badly(driver: dict[str, Any] | None, level: float, direction: str) -> bool:
+    """Whether a measure's own score is on the rule's side of a level, or not known."""
+    if driver is None or driver["score"] is None:
+        return True
+    if direction == "below":
+        return bool(driver["score"] < level)
+    return bool(driver["score"] > level)
 
 
 @dataclass

@@ -110,7 +110,7 @@ news = st.fixed_dictionaries(
         "profile": st.sampled_from((*PROFILES[:1] * 12, *PROFILES)),
         "parts": st.dictionaries(
             st.sampled_from(("a", "b", "c", "d", "e")),
-            st.sampled_from((0, 10, 10.01, 20, 30.5)),
+            st.tuples(st.sampled_from((0, 10, 10.01, 20, 30.5)), st.sampled_from((0.1, 0.25, 0.5))),
             max_size=5,
         ),
         "repeated": st.sampled_from((False,) * 9 + (True,)),
@@ -129,9 +129,9 @@ acts = st.builds(
 def health(step: dict[str, Any], now: int, sequence: int, mode: str) -> Told:
     """A health record, as far as alerts reads it."""
     drivers = [
-        {"measure": name, "value": 1.0, "score": 1.0, "contribution": part, "change": part - 15,
-         "cause": "events", "causes": []}
-        for name, part in step["parts"].items()
+        {"measure": name, "value": 1.0, "score": part * 4, "weight": weight,
+         "contribution": part, "change": part - 15, "cause": "events", "causes": []}
+        for name, (part, weight) in step["parts"].items()
     ]  # fmt: skip
     body = {
         "account_id": step["account"], "as_of": at(now), "sequence": sequence,

@@ -89,8 +89,8 @@ def health(
     """An account's health at an hour: half of the score from use, half from breadth."""
     half = None if score is None else round(score / 2, 2)
     drivers = [
-        Driver("active_users_28d", 7.0, score, half or 0.0, 0.0, "events"),
-        Driver("features_28d", 3.0, score, half or 0.0, 0.0, "events"),
+        Driver("active_users_28d", 7.0, score, 0.5, half or 0.0, 0.0, "events"),
+        Driver("features_28d", 3.0, score, 0.5, half or 0.0, 0.0, "events"),
     ]
     fields: dict[str, Any] = {
         "account_id": account,

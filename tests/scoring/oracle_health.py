@@ -72,6 +72,7 @@ def drivers(
             "measure": name,
             "value": None if value is None else floor_half(value, 10**6),
             "score": None if score is None else floor_half(score, 10),
+            "weight": floor_half(new.weights.get(name, 0.0), 10**4),
             "contribution": now / 100,
             "change": change / 100,
             "cause": largest[0],

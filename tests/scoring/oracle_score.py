@@ -31,6 +31,7 @@ class Evaluation:
     dimensions: list[dict[str, Any]]
     values: dict[str, float | None]
     scores: dict[str, float]
+    weights: dict[str, float]
     contributions: dict[str, int]
 
     def said(self) -> Any:
@@ -70,6 +71,7 @@ def score(
         if value is not None
     }
     parts: dict[str, float] = {}
+    weights: dict[str, float] = {}
     dimensions = []
     known_weight = added(
         d["weight"] for d in card["dimensions"].values() if set(d["measures"]) & set(scores)
@@ -81,6 +83,7 @@ def score(
         of_dimension = 0.0
         for measure in known:
             p = measures[measure]["weight"] / known_w
+            weights[measure] = share * p
             parts[measure] = (share * p) * scores[measure]
             of_dimension += p * scores[measure]
         shown = math.floor(10 * of_dimension + 0.5) / 10 if known else None
@@ -101,6 +104,7 @@ def score(
         dimensions=dimensions,
         values=values,
         scores=scores,
+        weights=weights,
         contributions=contributions,
     )
 

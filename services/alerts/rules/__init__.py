@@ -11,6 +11,7 @@ from services.alerts.rules.standing import (
     Standing,
     Timers,
     Transition,
+    Was,
 )
 from services.alerts.rules.step import step
 from services.alerts.rules.threshold import Threshold, Verdict, rank
@@ -28,6 +29,7 @@ __all__ = [
     "Timers",
     "Transition",
     "Verdict",
+    "Was",
     "rank",
     "step",
 ]

@@ -13,12 +13,20 @@ OPEN: frozenset[State] = frozenset({"firing", "recovering"})
 """States of an alert that people can handle; a pending one may still come to nothing."""
 
 
+class Was(msgspec.Struct, frozen=True):
+    """A measure as it was: its value, its effective weight 0–1 and its points of the score."""
+
+    value: float | None
+    weight: float
+    contribution: float
+
+
 class Reference(msgspec.Struct, frozen=True):
     """The health an alert is compared with: the last that was clear of the rule."""
 
     score: float
     as_of: str
-    contributions: dict[str, float]  # measure → points
+    measures: dict[str, Was]
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -80,11 +80,12 @@ class Threshold:
         """The severity of an alert that is at `current`, for a score that is not clear.
 
         The worst level that is triggered, or that is no worse than the current one and has not
-        cleared: each level ends at its own clear line.
+        cleared: each level ends at its own clear line. A changed rule may have none such: then it
+        stays as it is.
         """
         value = self.sign * score
         for bound in reversed(self.bounds):
             lasting = rank(bound.severity) <= rank(current) and value < bound.clear
             if value < bound.trigger or lasting:
                 return bound.severity
-        return self.bounds[0].severity
+        return current or self.bounds[0].severity

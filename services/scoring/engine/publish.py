@@ -32,6 +32,7 @@ class _Shown(NamedTuple):
     coverage: int  # hundredths
     values: list[float | None]  # [measure]
     scores: list[float | None]  # [measure]
+    weights: list[float]  # [measure]
     contributions: list[int]  # [measure], hundredths
     dimension_scores: list[float | None]  # [dimension]
     dimension_weights: list[float]  # [dimension]
@@ -91,6 +92,7 @@ def _shown(state: State, evaluation: Evaluation, rows: IntArray) -> Iterator[_Sh
             evaluation.coverage[own].tolist(),
             _rounded(values, 1_000_000),
             _rounded(points, 10),
+            _rounded(scores.weights[:, at], 10_000),
             scores.contributions[:, at].T.tolist(),
             _rounded(scores.dimension_scores[:, at], 10),
             _rounded(scores.dimension_weights[:, at], 10_000),
@@ -151,21 +153,21 @@ def _drivers(state: State, shown: _Shown, before: Health | None) -> Iterator[Dri
     """The scorecard's drivers in its order, then those that are gone from it."""
     assert state.plan is not None
     names, used = state.plan.names, shown.card.names
-    columns = shown.values, shown.scores, shown.contributions
+    columns = shown.values, shown.scores, shown.weights, shown.contributions
     if before is None:
-        for name, value, score, contribution in zip(used, *columns, strict=True):
-            yield Driver(name, value, score, contribution / 100, 0.0, "events")
+        for name, value, score, weight, contribution in zip(used, *columns, strict=True):
+            yield Driver(name, value, score, weight, contribution / 100, 0.0, "events")
         return
     earlier = {driver.measure: round(driver.contribution * 100) for driver in before.drivers}
     times = dict(zip(names, shown.time_parts, strict=True))
     causes = _Causes(state, shown, before)
-    for name, value, score, contribution in zip(used, *columns, strict=True):
-        change = contribution - earlier.get(name, 0)
-        yield Driver(name, value, score, contribution / 100, *causes.of(name, change, times[name]))
+    for name, value, score, weight, contribution in zip(used, *columns, strict=True):
+        change = causes.of(name, contribution - earlier.get(name, 0), times[name])
+        yield Driver(name, value, score, weight, contribution / 100, *change)
     for name, contribution in earlier.items():
         if contribution and name not in used:
             time = times.get(name, 0)
-            yield Driver(name, None, None, 0.0, *causes.of(name, -contribution, time))
+            yield Driver(name, None, None, 0.0, 0.0, *causes.of(name, -contribution, time))
 
 
 class _Causes:

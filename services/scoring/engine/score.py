@@ -22,6 +22,7 @@ class Scores:
     coverage: IntArray  # [account], hundredths
     values: FloatArray  # [measure, account], NaN is unknown
     scores: FloatArray  # [measure, account] 0–100, NaN is unknown
+    weights: FloatArray  # [measure, account] 0–1, after re-sharing; 0 where unknown
     contributions: IntArray  # [measure, account], hundredths; they add up to 10 × tenths
     dimension_scores: FloatArray  # [dimension, account] 0–100, NaN is unknown
     dimension_weights: FloatArray  # [dimension, account] 0–1, after re-sharing
@@ -48,7 +49,8 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
     known_total = added(np.where(counts, card.dimension_weights, 0.0))
     weights = np.zeros(counts.shape)
     np.divide(card.dimension_weights, known_total, out=weights, where=counts)
-    parts = weights[card.dimension_of] * shares * points
+    effective = weights[card.dimension_of] * shares
+    parts = effective * points
     raw = added(parts)
     tenths = np.floor(raw * 10 + 0.5).astype(np.int64)
     return Scores(
@@ -57,6 +59,7 @@ def score(card: ScorecardPlan, values: FloatArray) -> Scores:
         coverage=_coverage(card, known_shares),
         values=values,
         scores=scores,
+        weights=effective,
         contributions=contributions(parts, raw, tenths, known),
         dimension_scores=dimension_scores,
         dimension_weights=weights,
