@@ -182,7 +182,8 @@ async def _load_health(reader: _Reader, state: State) -> None:
     for account, record, time_parts in await reader.rows(
         "health", "account_no, record::text, time_parts::text"
     ):
-        health = accounts.published[account] = decode_health(record)
+        accounts.published[account] = record.encode()
+        health = decode_health(record)
         score = health.score
         accounts.published_tenths[account] = NO_SCORE if score is None else round(score * 10)
         accounts.published_coverage[account] = round(health.coverage * 100)

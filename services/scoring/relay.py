@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaProducer
 
 from services.scoring.engine import State
 from shared import kafka
-from shared.events import CONFIG, HEALTH_CHANGES, encode
+from shared.events import CONFIG, HEALTH_CHANGES
 
 
 async def send(
@@ -21,5 +21,5 @@ async def send(
 def newest(state: State) -> list[tuple[bytes, bytes]]:
     """What a new log starts with: the configuration, and every account's newest record."""
     records = [(CONFIG.encode(), state.active_config)] if state.active_config else []
-    published = sorted(filter(None, state.accounts.published), key=lambda one: one.account_id)
-    return records + [(health.account_id.encode(), encode(health)) for health in published]
+    published = zip(state.accounts.ids, state.accounts.published, strict=True)
+    return records + sorted((identity.encode(), record) for identity, record in published if record)

@@ -12,7 +12,7 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.state import NO_SCORE, DaySets, DaySums, LastDays, SignalState, State
 from services.scoring.engine.table import IntArray, distinct
 from shared.configuration import HORIZON_DAYS
-from shared.events import encode
+from shared.events import decode_health, encode
 
 Columns = list[list[Any]]
 """A table's columns without the partition, all of one length; none at all without rows."""
@@ -164,8 +164,9 @@ def _extend(columns: Columns, signal_no: int, *arrays: IntArray) -> None:
 def _health(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
     names = [column.name for column in state.plan.columns] if state.plan else []
     for account in sorted(effects.health):
-        health = state.accounts.published[account]
-        assert health is not None
+        record = state.accounts.published[account]
+        assert record is not None
+        health = decode_health(record)
         parts = zip(names, state.time_parts[account].tolist(), strict=True)
         yield (
             account,
@@ -176,7 +177,7 @@ def _health(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
             health.change_7d,
             health.change_28d,
             _json({name: health.profile[name] for name in SHOWN if name in health.profile}),
-            _json(health),
+            record.decode(),
             _json({name: part for name, part in parts if part}),
         )
 

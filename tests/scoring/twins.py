@@ -9,7 +9,6 @@ from typing import Any
 
 from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.effects import HistoryRow
-from shared.events import encode
 from shared.kafka import partition_of
 from tests.scoring.histories import Record
 from tests.scoring.oracle import Oracle
@@ -76,9 +75,9 @@ class Engine:
                 self.state.day,
             ),
             health={
-                identity: without_constants(json.loads(encode(health)))
-                for identity, health in published
-                if health is not None
+                identity: without_constants(json.loads(record))
+                for identity, record in published
+                if record is not None
             },
             counters={name: count for name, count in counters.items() if count},
         )

@@ -11,6 +11,7 @@ from services.scoring.engine.numbers import number_of
 from services.scoring.engine.plan import Plan, same
 from services.scoring.engine.state import BoolArray, Fact, State
 from services.scoring.engine.table import IntArray
+from shared.events import decode_health
 
 PROFILE = "profile."
 LATEST = "latest."
@@ -73,7 +74,8 @@ def refresh_profile(state: State, account: int) -> None:
         if name.startswith(PROFILE) and fact.value is not None
     }
     accounts.profiles[account] = profile
-    published = accounts.published[account]
+    record = accounts.published[account]
+    published = decode_health(record) if record else None
     accounts.differs[account] = (
         published is None
         or not same(published.profile, profile)

@@ -18,6 +18,7 @@ from shared.events import (
     Mode,
     Previous,
     ScorecardName,
+    decode_health,
     encode,
 )
 from shared.times import iso_time
@@ -52,9 +53,8 @@ def publish(
     for shown in sorted(
         _shown(state, evaluation, rows), key=lambda shown: accounts.ids[shown.account]
     ):
-        health = _health(state, shown, as_of, mode)
-        accounts.published[shown.account] = health
-        effects.outbox.append((health.account_id.encode(), encode(health)))
+        record = accounts.published[shown.account] = encode(_health(state, shown, as_of, mode))
+        effects.outbox.append((accounts.ids[shown.account].encode(), record))
     numbers = evaluation.accounts[rows]
     accounts.published_tenths[numbers] = evaluation.tenths[rows]
     accounts.published_coverage[numbers] = evaluation.coverage[rows]
@@ -123,7 +123,8 @@ def _changes(
 
 def _health(state: State, shown: _Shown, as_of: str, mode: Mode) -> Health:
     assert state.plan is not None
-    before = state.accounts.published[shown.account]
+    record = state.accounts.published[shown.account]
+    before = decode_health(record) if record else None
     return Health(
         account_id=state.accounts.ids[shown.account],
         as_of=as_of,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.table import FloatArray, HashArray, HashTable, IntArray
 from shared.configuration import HORIZON_DAYS
-from shared.events import Health
 
 RING_DAYS = 128  # the least power of two above the horizon and the running day
 NEVER = -1
@@ -106,7 +105,8 @@ class Accounts:
     ids: list[str] = field(default_factory=list)
     facts: list[dict[str, Fact]] = field(default_factory=list)  # by name, `profile.…` or `latest.…`
     profiles: list[dict[str, Any]] = field(default_factory=list)
-    published: list[Health | None] = field(default_factory=list)
+    published: list[bytes | None] = field(default_factory=list)
+    """The newest health record, encoded: small, and nothing that the collector walks through."""
     created_days: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
     late: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     touched: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
