@@ -126,9 +126,10 @@ class Scoring:
 
 def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
     """Records in groups of one commit each: a tick may close a day, and weighs accordingly."""
+    tick = TICK.encode()
     start = ticks = 0
     for at, record in enumerate(records):
-        ticks += record.key == TICK.encode()
+        ticks += record.key == tick
         if at + 1 - start >= COMMIT_EVENTS_MAX or ticks >= COMMIT_TICKS_MAX:
             yield records[start : at + 1]
             start, ticks = at + 1, 0
