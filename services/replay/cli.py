@@ -40,7 +40,11 @@ def register(app: typer.Typer) -> None:
         ] = False,
         rate: Annotated[int | None, typer.Option(min=1, help="Events a second, at most.")] = None,
         late: Annotated[
-            bool, typer.Option("--late", help="Into a live deployment, as events that come late.")
+            bool,
+            typer.Option(
+                "--late",
+                help="Send to a live deployment, where they count as events that come late.",
+            ),
         ] = False,
         config: Annotated[
             Path,
@@ -56,10 +60,18 @@ def register(app: typer.Typer) -> None:
         """Play event files, merged by time, through a deployment. Goes on where it was stopped."""
         named = deployments.Named(config, scoring, alerts)
         options = Options(wait, rate, late)
+        refuse_missing(files)
         found = deployments.find(DataDir(data_dir), named)
         deployments.check(found, wait=wait, late=late)
         summary = play(files, found, options, DataDir(data_dir))
         Console().print(show.table(summary))
+
+
+def refuse_missing(files: Sequence[Path]) -> None:
+    """Raises UserError for the first file that is not there."""
+    for path in files:
+        if path != STANDARD_INPUT and not path.exists():
+            raise UserError(f"{path} does not exist.")
 
 
 def play(

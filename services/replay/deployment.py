@@ -59,8 +59,8 @@ def check(deployment: Deployment, *, wait: bool, late: bool) -> None:
     is_live = deployment.settings.clock == "wall"
     if is_live and not late:
         raise UserError(
-            "This deployment is live, so its time is the wall clock's: add --late to send events"
-            " of the past, or start it with --clock events to play a history."
+            "This deployment is live: play a history in a directory of its own"
+            " (`myaku up --clock events --data-dir DIR`), or send these as late events with --late."
         )
     if late and not is_live:
         raise UserError("--late is for a live deployment, and this one plays a history.")

@@ -53,16 +53,18 @@ def bar(console: Console) -> Progress:
 
 def table(summary: Summary) -> Table:
     """The figures of a run."""
-    shown = Table(show_header=False, title="Replayed")
+    shown = Table(show_header=False, title="In this run" if summary.earlier else "Replayed")
     shown.add_column()
     shown.add_column(justify="right")
     if summary.earlier:
-        shown.add_row("sent before it was interrupted", f"{summary.earlier:,}")
-    shown.add_row("events sent", f"{summary.sent:,}")
-    if summary.outcome:
+        shown.add_row("sent by runs before it", f"{summary.earlier:,}")
+    nothing_left = " (all were sent before)" if summary.earlier and not summary.sent else ""
+    shown.add_row("events sent", f"{summary.sent:,}{nothing_left}")
+    if summary.outcome and summary.sent:
         _add_outcome(shown, summary.sent, summary.outcome)
     per_second = summary.sent / summary.seconds if summary.seconds else 0
-    shown.add_row("time", f"{summary.seconds:,.1f} s ({per_second:,.0f} events/s)")
+    pace = f" ({per_second:,.0f} events/s)" if per_second >= 1 else ""
+    shown.add_row("time", f"{summary.seconds:,.1f} s{pace}")
     return shown
 
 
@@ -70,7 +72,7 @@ def _add_outcome(shown: Table, sent: int, outcome: Outcome) -> None:
     refused: Counter[str] = outcome.refused
     shown.add_row("accepted", f"{sent - refused.total():,}")
     shown.add_row("  of them duplicates", f"{outcome.duplicates:,}")
-    shown.add_row("  of them too old", f"{outcome.too_old:,}")
+    shown.add_row("  too old: counted before, or older than 120 days", f"{outcome.too_old:,}")
     shown.add_row("refused", f"{refused.total():,}")
     for reason, number in refused.most_common():
         shown.add_row(f"  {reason}", f"{number:,}")

@@ -10,13 +10,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
 
 from services.standalone import status as status_report
 from services.standalone import up as standalone
 from services.standalone.demo import demo as simulated
-from shared.configuration.files import SHIPPED
+from shared.configuration.files import SHIPPED, shipped_parts
 from shared.data_dir import DEFAULT, DataDir
 
 DataDirOption = Annotated[
@@ -49,7 +47,9 @@ def register(app: typer.Typer) -> None:
         database: Annotated[
             str | None, typer.Option(help="Your PostgreSQL (URL) instead of the embedded one.")
         ] = None,
-        partitions: Annotated[int, typer.Option(min=1, max=1000, help="Of a new log.")] = 4,
+        partitions: Annotated[
+            int, typer.Option(min=1, max=1000, help="Number of partitions when the log is made.")
+        ] = 4,
         deliver_history: Annotated[
             bool, typer.Option("--deliver-history", help="Also send what a history's alerts say.")
         ] = False,
@@ -92,6 +92,7 @@ def register(app: typer.Typer) -> None:
             await installation.while_watched(simulated.play(installation, console))
             if stays:
                 show_where(installation, console)
+                console.print("Ctrl-C ends it; --once ends by itself.", highlight=False)
                 await installation.watch()
 
         asyncio.run(run_until_told(options, Console(stderr=True), work))
@@ -124,13 +125,13 @@ async def run_until_told(
         async with standalone.running(options, console) as installation:
             await work(installation)
     except asyncio.CancelledError:
-        return
+        console.print("Stopped.")
 
 
 def show_where(installation: standalone.Installation, console: Console) -> None:
     """Say that all is ready, and where it is."""
-    facts = Panel(Text(where(installation)), title="Ready", subtitle="Ctrl-C stops", expand=False)
-    console.print(facts, soft_wrap=True)
+    lines = f"Ready; Ctrl-C stops.\n{where(installation)}"
+    console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 def where(installation: standalone.Installation) -> str:
@@ -141,7 +142,13 @@ def where(installation: standalone.Installation) -> str:
         "Database": up_file.database_url,
         "Scoring": f"{up_file.scoring}/v1/accounts",
         "Alerts": f"{up_file.alerts}/v1/alerts",
+        "Config": f"{up_file.config}{_as_shipped(Path(up_file.config))}",
         "Logs": installation.data_dir.logs,
         "Clock": up_file.clock,
     }
     return "\n".join(f"{name:<9} {place}" for name, place in lines.items())
+
+
+def _as_shipped(config: Path) -> str:
+    parts = shipped_parts(config)
+    return f" ({', '.join(f'{part}.yaml' for part in parts)} as shipped)" if parts else ""

@@ -11,17 +11,16 @@ from shared.events import USAGE_EVENTS
 from shared.runtime import UserError
 from shared.settings import Settings
 
-DRAIN_SECONDS = 25
 POLL_SECONDS = 0.1
 
 
-async def drain(settings: Settings, alerts: str) -> bool:
+async def drain(settings: Settings, alerts: str, seconds: float) -> bool:
     """Send a barrier behind what was sent, and wait until `alerts` (http://…) has seen it.
 
-    Whether it has within DRAIN_SECONDS.
+    Whether it has within so many seconds.
     """
     try:
-        async with asyncio.timeout(DRAIN_SECONDS), httpx2.AsyncClient() as client:
+        async with asyncio.timeout(seconds), httpx2.AsyncClient() as client:
             waiting = await _send_barriers(settings)
             while waiting:
                 if await is_through(client, alerts, waiting[-1]):

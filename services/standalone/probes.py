@@ -6,6 +6,8 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 TIMEOUT_SECONDS = 3
+NO_ANSWER = "answer"
+"""What is waited for where the operations port does not answer."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True)
             return Report(waiting)
         page = await client.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS)
     except (httpx2.HTTPError, ValueError, KeyError) as error:
-        return Report({"answer": str(error) or type(error).__name__})
+        return Report({NO_ANSWER: str(error) or type(error).__name__})
     values = _values(page.text)
     lags = values.get("myaku_lag_records", [])
     clocks = values.get("myaku_clock_seconds", [])

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import httpx2
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.table import Table
 from services.standalone import probes
 from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
+from shared.times import iso_time
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ async def report(data_dir: DataDir) -> list[Row]:
         raise UserError(f"Nothing runs in {data_dir.path}: start it with `myaku up`.")
     async with httpx2.AsyncClient() as client:
         return [
-            _row(up_file, name, await probes.ask(client, address))
+            row(up_file, name, await probes.ask(client, address))
             for name, address in up_file.operations.items()
         ]
 
 
-def _row(up_file: UpFile, name: str, said: probes.Report) -> Row:
+def row(up_file: UpFile, name: str, said: probes.Report) -> Row:
+    """What a service said, with what we know of it."""
     clock = said.clock_seconds
     return Row(
         service=name,
@@ -45,25 +46,30 @@ def _row(up_file: UpFile, name: str, said: probes.Report) -> Row:
         waiting=said.waiting,
         pid=up_file.pids.get(name),
         lag_records=said.lag_records,
-        clock=datetime.fromtimestamp(clock, UTC).isoformat() if clock else None,
+        clock=iso_time(round(clock * 1000)) if clock else None,
     )
 
 
 def show(rows: list[Row], console: Console) -> None:
     """As a table, for people."""
     table = Table("service", "ready", "process", "records behind", "clock")
-    for row in rows:
-        why = ", ".join(f"{what}: {reason}" for what, reason in row.waiting.items())
+    for each in rows:
         table.add_row(
-            row.service,
-            "yes" if row.ready else f"no ({why})",
-            str(row.pid or "-"),
-            "-" if row.lag_records is None else f"{row.lag_records:,}",
-            row.clock or "-",
+            each.service,
+            "yes" if each.ready else f"no ({_why(each.waiting)})",
+            str(each.pid or "-"),
+            "-" if each.lag_records is None else f"{each.lag_records:,}",
+            each.clock or "-",
         )
     console.print(table)
 
 
+def _why(waiting: dict[str, str]) -> str:
+    if probes.NO_ANSWER in waiting:
+        return "starts, or does not answer"
+    return ", ".join(f"{what}: {reason}" for what, reason in waiting.items())
+
+
 def as_json(rows: list[Row]) -> str:
     """As JSON, for programs."""
-    return json.dumps({"services": [vars(row) for row in rows]}, indent=2)
+    return json.dumps({"services": [vars(each) for each in rows]}, indent=2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,8 +15,8 @@ from rich.console import Console
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from services.standalone import broker, ports, postgres, probes, supervisor
-from services.standalone.drain import DRAIN_SECONDS, drain
+from services.standalone import broker, checks, ports, postgres, probes, supervisor
+from services.standalone.drain import drain
 from services.standalone.keeper import Kept, Leash
 from shared import database, kafka
 from shared.configuration.files import SHIPPED, read_document
@@ -24,7 +25,11 @@ from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
 
 SERVICES = ("ingest", "scoring", "alerts")
+HOST_AND_PORT = r"^[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*$"
 READY_SECONDS = 120
+DRAIN_SECONDS = 25
+START_AGAIN_SECONDS = 20
+"""How much longer the drain may take when a service has to be started again for it."""
 POLL_SECONDS = 0.1
 EMBEDDED_SESSION_MS = 6_000
 """The embedded broker lets the first member of a group wait for half of its session timeout."""
@@ -58,24 +63,36 @@ class Installation:
         self.up_file: UpFile
 
     @property
-    def is_whole(self) -> bool:
-        """Whether everything runs."""
-        embedded = all(process.exit_status is None for process in self.embedded.values())
-        return embedded and all(service.pid for service in self.services)
+    def loss(self) -> str:
+        """What becomes of events that are not counted when all ends."""
+        fate = ", and are lost with the embedded broker" if "broker" in self.embedded else ""
+        return f"events that were sent may not have been counted{fate}"
 
     async def watch(self) -> None:
         """Start again what ends, for ever. Raises UserError when the broker or database ends."""
         loop = asyncio.get_running_loop()
         while True:
-            for name, process in self.embedded.items():
-                if process.exit_status is not None:
-                    raise UserError(
-                        f"The embedded {name} ended: {process.last_words()}; see {process.log}."
-                    )
+            self.check_embedded()
             started = [each.revive(loop.time(), self.say) for each in self.services]
             if any(started):
                 self.write_up_file()
             await asyncio.sleep(POLL_SECONDS)
+
+    def check_embedded(self) -> None:
+        """Raises UserError when the broker or database has ended."""
+        for name, process in self.embedded.items():
+            if process.exit_status is not None:
+                raise UserError(
+                    f"The embedded {name} ended ({process.last_words()}; see {process.log}):"
+                    f" {self.loss}."
+                )
+
+    def start_again(self) -> bool:
+        """Start at once the services that do not run. Whether there were any."""
+        down = [service for service in self.services if not service.pid]
+        for service in down:
+            service.start(asyncio.get_running_loop().time())
+        return bool(down)
 
     async def while_watched(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work, and meanwhile start again what ends. Raises UserError as `watch` does."""
@@ -110,28 +127,40 @@ async def running(options: Options, console: Console) -> AsyncIterator[Installat
         data_dir.remove_up_file()
         stack.callback(data_dir.remove_up_file)
         installation = Installation(data_dir, console)
+        for line in checks.missing_secrets(document, os.environ):
+            installation.say(line)
         stack.callback(installation.leash.let_go)
         with console.status("Starting the database and the broker …"):
             database_url = await _start_database(stack, installation, options)
             address = await _start_broker(stack, installation, options)
             settings = _settings(options, data_dir, address, database_url, chosen)
-            await database.migrate(database_url)
-            await kafka.create_log(
-                settings,
-                partitions=options.partitions,
-                log_id=secrets.token_hex(8),
-                source_partitions=options.partitions,
-            )
-            await kafka.publish_configuration(settings, document)
+            await _prepare(options, settings, document)
         installation.up_file = _up_file(options, settings, chosen)
         with console.status("Starting the services …"):
             await _start_services(stack, installation)
         installation.write_up_file()
         try:
             yield installation
+        except asyncio.CancelledError:
+            installation.say("Counting what was sent; Ctrl-C again stops at once …")
+            raise
         finally:
-            if installation.is_whole:
-                await _drain(installation, settings)
+            await _finish(installation, settings)
+
+
+async def _prepare(options: Options, settings: Settings, document: dict[str, Any]) -> None:
+    """The tables, the topics and the configuration, as the services expect them."""
+    database_url = settings.database_url.get_secret_value()
+    await database.migrate(database_url)
+    if options.clock == "events":
+        await checks.refuse_live(database_url)
+    await kafka.create_log(
+        settings,
+        partitions=options.partitions,
+        log_id=secrets.token_hex(8),
+        source_partitions=options.partitions,
+    )
+    await kafka.publish_configuration(settings, document)
 
 
 async def _choose_ports(options: Options, data_dir: DataDir) -> ports.Ports:
@@ -167,6 +196,8 @@ async def _start_database(
 
 async def _start_broker(stack: AsyncExitStack, installation: Installation, options: Options) -> str:
     if options.kafka:
+        if not re.match(HOST_AND_PORT, options.kafka):
+            raise UserError("--kafka does not name a broker: write host:port,host:port.")
         return options.kafka
     server = await stack.enter_async_context(
         broker.running(installation.leash, installation.data_dir.log("broker"))
@@ -230,11 +261,16 @@ async def _start_services(stack: AsyncExitStack, installation: Installation) -> 
     raise UserError(f"Not ready after {READY_SECONDS} seconds, waiting for {late}.")
 
 
-async def _drain(installation: Installation, settings: Settings) -> None:
-    with installation.console.status("Finishing what was sent; Ctrl-C again stops at once …"):
-        drained = await drain(settings, installation.up_file.alerts)
-    if not drained:
-        installation.say(
-            f"Not all that was sent could be scored within {DRAIN_SECONDS} seconds."
-            + (" The rest is lost with the embedded broker." * ("broker" in installation.embedded))
-        )
+async def _finish(installation: Installation, settings: Settings) -> None:
+    """Count all that was sent, with every service. Raises UserError where that fails."""
+    installation.check_embedded()
+    seconds = DRAIN_SECONDS + START_AGAIN_SECONDS * installation.start_again()
+
+    async def count() -> None:
+        if not await drain(settings, installation.up_file.alerts, seconds):
+            raise UserError(f"Not all could be scored within {seconds} s: {installation.loss}.")
+
+    try:
+        await installation.while_watched(count())
+    except asyncio.CancelledError:
+        raise UserError(f"Stopped at once: {installation.loss}.") from None

@@ -23,10 +23,13 @@ def read_document(directory: Path) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if not directory.is_dir():
         raise UserError(f"The configuration directory {directory} does not exist.")
+    shipped = shipped_parts(directory)
+    if len(shipped) == len(PARTS):
+        files = ", ".join(f"{part}.yaml" for part in PARTS)
+        raise UserError(f"The configuration directory {directory} holds none of {files}.")
     for part in PARTS:
-        path = directory / f"{part}.yaml"
-        path = path if path.exists() else SHIPPED / f"{part}.yaml"
-        nodes[part], document[part] = _read(path)
+        place = SHIPPED if part in shipped else directory
+        nodes[part], document[part] = _read(place / f"{part}.yaml")
     try:
         parse(document)
     except InvalidConfiguration as fault:
@@ -34,6 +37,11 @@ def read_document(directory: Path) -> dict[str, Any]:
         where = f"{path}:{_line(node, fault.path[1:])}" if node else str(path)
         raise UserError(f"{where}: {_dotted(fault.path)}{fault.problem}") from None
     return document
+
+
+def shipped_parts(directory: Path) -> list[str]:
+    """The parts that a configuration directory leaves as they are shipped."""
+    return [part for part in PARTS if not (directory / f"{part}.yaml").exists()]
 
 
 def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:

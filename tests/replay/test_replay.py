@@ -5,7 +5,9 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,9 +16,10 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from rich.console import Console
 
-from services.replay import checkpoint, show
+from services.replay import checkpoint, cli, show
 from services.replay.checkpoint import Checkpoint
 from services.replay.deployment import Deployment, Named, check, find
+from services.replay.outcome import Outcome
 from services.replay.replay import Options, prepare, run
 from shared import kafka
 from shared.data_dir import DataDir, UpFile
@@ -258,6 +261,35 @@ def test_history_and_live_are_not_mixed(
         return
     with pytest.raises(UserError, match=sentence):
         check(found, wait=True, late=late)
+
+
+def test_a_file_that_is_missing_is_said_before_all_else(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        cli.refuse_missing([Path("-"), tmp_path, tmp_path / "nowhere"])
+
+
+def shown(summary: show.Summary) -> str:
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(show.table(summary))
+    return console.export_text()
+
+
+def test_the_figures_of_a_run_are_its_own() -> None:
+    outcome = Outcome(Counter(bad_time=1), duplicates=2, too_old=3)
+    whole = shown(show.Summary(10, 0, 2.0, outcome))
+    for words in (
+        "Replayed",
+        "accepted",
+        "9",
+        "counted before, or older than 120 days",
+        "bad_time",
+    ):
+        assert words in whole
+    rest = shown(show.Summary(0, 10, 2.0, Outcome(Counter(), 0, 0)))
+    for words in ("In this run", "sent by runs before it", "0 (all were sent before)", "2.0 s"):
+        assert words in rest
+    assert "events/s" not in rest
+    assert "accepted" not in rest
 
 
 def test_one_replay_at_a_time(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.configuration import parse, revision, scoring_revision
-from shared.configuration.files import PARTS, SHIPPED, read_document
+from shared.configuration.files import PARTS, SHIPPED, read_document, shipped_parts
 from shared.runtime import UserError
 
 FILES = {
@@ -148,6 +148,17 @@ def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_document(tmp_path / "nowhere")
+
+
+def test_a_directory_with_none_of_the_files_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds none of product\.yaml, scorecards\.yaml"):
+        read_document(tmp_path)
+
+
+def test_what_a_directory_leaves_out_is_as_shipped(tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text((SHIPPED / "alerts.yaml").read_text())
+    assert shipped_parts(tmp_path) == ["product", "scorecards", "routing"]
+    assert read_document(tmp_path) == read_document(SHIPPED)
 
 
 @pytest.mark.parametrize("text", ["[]", "text", "7"])

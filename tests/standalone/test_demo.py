@@ -97,7 +97,7 @@ def test_who_returns_was_away_and_who_never_came_stays_so() -> None:
     assert per_seat["never at home"] * 3 < per_seat["steady"]
 
 
-def test_the_tables_fit_into_a_terminal_of_100_columns() -> None:
+def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
     driver = {"measure": "days_silent", "value": 21.0, "score": 10.0}
     unknown = {"measure": "of_my_own", "value": 2.5, "score": 20.0}
     good = {"measure": "nps", "value": 9.0, "score": 90.0}
@@ -121,6 +121,12 @@ def test_the_tables_fit_into_a_terminal_of_100_columns() -> None:
     assert max(map(len, shown.splitlines())) <= 100
     for words in ("2 accounts at risk", "21 days without use", "2,812 EUR", "-51", "2026-05-11"):
         assert words in shown
+    narrow = Console(width=80, record=True, file=StringIO())
+    narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert], 80))
+    shown = narrow.export_text()
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in ("21 days without use", "of my own 2.5", "days silent 21"):
+        assert words in shown, "a reason has a line of its own, and is not broken"
     assert tables.reasons([good, unknown, driver]) == ["21 days without use", "of my own 2.5"]
 
 

@@ -1,19 +1,26 @@
 """`myaku up`: one sentence for what is wrong, and nothing lost or counted twice by a restart."""
 
+import asyncio
+import json
 import os
+import signal
 import subprocess
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from rich.console import Console
+from sqlalchemy import text
 
-from services.standalone import up
+from services.standalone import checks, up
 from services.standalone.up import Options
+from shared import database
 from shared.data_dir import DataDir
-from shared.runtime import UserError, listen
+from shared.runtime import UserError, listen, now_ms
+from shared.times import iso_time
 from tests.end_to_end import small_history
-from tests.end_to_end.installation import MYAKU, Installation, run
+from tests.end_to_end.installation import MYAKU, Installation, run, start
 from tests.end_to_end.installation import up as running
 from tests.processes import eventually, is_alive
 
@@ -86,6 +93,46 @@ async def test_a_database_that_cannot_be_used(
     assert (await refusal(options)).startswith(sentence)
 
 
+async def test_a_kafka_that_is_no_address(tmp_path: Path, config: Path, database_url: str) -> None:
+    options = Options(tmp_path / "data", config=config, kafka="nohost", database=database_url)
+    assert (await refusal(options)).startswith("--kafka does not name a broker")
+
+
+async def test_a_live_deployment_does_not_become_a_history(
+    tmp_path: Path, config: Path, database_url: str, tansu_address: str
+) -> None:
+    await database.migrate(database_url)
+    engine = database.create(database_url)
+    async with database.transaction(engine) as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO scoring.partition (partition, log_id, epoch, next, owner, clock)"
+                """ VALUES (0, 'log', 1, 0, '', '{"clock": {"live": true}}')"""
+            )
+        )
+    await engine.dispose()
+    options = Options(
+        tmp_path / "data",
+        config=config,
+        clock="events",
+        kafka=tansu_address,
+        database=database_url,
+        ports_from=0,
+    )
+    assert (await refusal(options)).endswith("use a new directory, --data-dir DIR.")
+
+
+def test_a_destination_without_its_secret_is_named() -> None:
+    def routing(secret: str | None) -> dict[str, object]:
+        return {"routing": {"destinations": {"crm": {"type": "webhook", "secret": secret}}}}
+
+    said = ["Warning: nothing will be sent to crm until MYAKU_SECRET_CRM is set."]
+    assert checks.missing_secrets(routing("secret://crm"), {}) == said
+    assert checks.missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM": "x"}) == []
+    assert checks.missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM_FILE": "x"}) == []
+    assert checks.missing_secrets(routing(None), {}) == []
+
+
 async def test_a_directory_that_is_in_use(tmp_path: Path, config: Path) -> None:
     lock = DataDir(tmp_path).take()
     with pytest.raises(UserError, match="Another `myaku up` uses the data directory"):
@@ -147,3 +194,57 @@ async def test_killed_and_started_again_it_has_a_new_log_and_the_same_health(
         again, _, handled_later = await _standing(myaku)
         assert again == before, "the checkpoint of the old log is dropped, and all are duplicates"
         assert handled_later - handled >= counts["accepted"]
+
+
+async def _acknowledged(address: str, event: dict[str, str]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait("usage.events", json.dumps(event).encode())
+    finally:
+        await producer.stop()
+
+
+async def test_what_is_sent_while_ingest_is_down_is_counted_before_all_ends(
+    tmp_path: Path, config: Path
+) -> None:
+    data_dir, options = tmp_path / "data", ("--config", str(config))
+    event = {
+        "id": "use-1",
+        "type": "report.exported",
+        "account_id": "acme",
+        "user_id": "u-1",
+        "time": iso_time(now_ms()),
+    }
+    async with running(data_dir, *options) as myaku:
+        pid = myaku.pid("ingest")
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        await _acknowledged(myaku.up_file["kafka"], event)
+    said = data_dir.with_suffix(".log").read_text()
+    assert "Counting what was sent; Ctrl-C again stops at once" in said
+    assert said.endswith("Stopped.\n")
+
+    async with running(data_dir, *options) as myaku:
+        accounts = await myaku.all("scoring", "/v1/accounts")
+        assert [account["account_id"] for account in accounts] == ["acme"]
+
+
+async def test_what_cannot_be_counted_is_said(tmp_path: Path, config: Path) -> None:
+    data_dir = tmp_path / "data"
+    options = ("--ports-from", "0", "--config", str(config))
+    process = await start("up", *options, data_dir=data_dir)
+    try:
+        await eventually((data_dir / "up.json").exists, 90)
+        os.kill(
+            int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL
+        )
+        async with asyncio.timeout(60):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    said = printed.decode()
+    assert process.returncode == 1
+    assert "The embedded database ended (" in said
+    assert said.endswith("may not have been counted, and are lost with the embedded broker.\n")

@@ -85,10 +85,17 @@ async def _show(installation: Installation, console: Console) -> None:
         address = f"{up_file.alerts}/v1/alerts"
         still_open = await _list(client, address, {})
         resolved = await _list(client, address, {"state": "resolved"})
-    console.print(tables.at_risk(weak))
+    console.print(tables.at_risk(weak, console.width))
     resolved.sort(key=lambda alert: str(alert["resolved_at"]), reverse=True)
     still_open.sort(key=lambda alert: str(alert["opened_at"]), reverse=True)
-    console.print(tables.alerts(still_open + resolved))
+    console.print(tables.alerts(still_open + resolved, console.width))
+    if weak:
+        account = weak[0]["account_id"]
+        console.print(
+            f"All about the first: curl {up_file.scoring}/v1/accounts/{account}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 async def _list(client: httpx2.AsyncClient, url: str, query: dict[str, str]) -> list[Any]:

@@ -9,6 +9,9 @@ from rich.text import Text
 REASONS_MAX = 2
 WEAK_SCORE = 60
 SCORE_STEP = 30
+WIDE_COLUMNS = 100
+"""A narrower terminal shows less, so that the reasons stay readable."""
+WHY_COLUMNS_MIN = 24
 STYLES = {"critical": "bold red", "at_risk": "yellow", "warning": "yellow"}
 WORDS = {
     "days_silent": "{:.0f} days without use",
@@ -22,26 +25,26 @@ WORDS = {
 """How the shipped scorecards' measures read."""
 
 
-def at_risk(accounts: Sequence[Mapping[str, Any]]) -> Table:
-    """Accounts (health records), in the order given."""
+def at_risk(accounts: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) -> Table:
+    """Accounts (health records), in the order given, for so many columns."""
+    is_wide = width >= WIDE_COLUMNS
     table = Table(title=f"{len(accounts)} accounts at risk", title_style="bold", expand=True)
     table.add_column("account", no_wrap=True)
     table.add_column("score", justify="right")
     table.add_column("28 days", justify="right", no_wrap=True)
-    table.add_column("why", ratio=1)
-    table.add_column("renews", no_wrap=True)
-    table.add_column("MRR", justify="right", no_wrap=True)
-    table.add_column("owner", no_wrap=True)
+    table.add_column("why", ratio=1, min_width=WHY_COLUMNS_MIN)
+    for name in ("renews", "MRR", "owner") if is_wide else ("MRR",):
+        table.add_column(name, justify="right" if name == "MRR" else "left", no_wrap=True)
     for account in accounts:
         profile, change = account["profile"], account["change_28d"]
         table.add_row(
             f"{profile.get('name', account['account_id'])} ({profile.get('size', '?')})",
             Text(_points(account["score"]), STYLES.get(account["band"], "")),
             "" if change is None else f"{change:+.0f}",
-            "; ".join(reasons(account["drivers"])),
-            str(profile.get("renews_on", "")),
+            "\n".join(reasons(account["drivers"])),
+            *([str(profile.get("renews_on", ""))] if is_wide else []),
             _money(profile),
-            _person(profile.get("csm", "")),
+            *([_person(profile.get("csm", ""))] if is_wide else []),
         )
     return table
 
@@ -65,24 +68,27 @@ def _reason(measure: str, value: float) -> str:
     return words.format(value) if words else f"{measure.replace('_', ' ')} {value:g}"
 
 
-def alerts(raised: Sequence[Mapping[str, Any]]) -> Table:
-    """Alerts, in the order given."""
+def alerts(raised: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) -> Table:
+    """Alerts, in the order given, for so many columns."""
+    is_wide = width >= WIDE_COLUMNS
     still = sum(1 for alert in raised if not alert["resolved_at"])
     title = f"{len(raised)} alerts raised, {still} still open"
     table = Table(title=title, title_style="bold", expand=True)
     table.add_column("alert", ratio=1)
     table.add_column("opened", no_wrap=True)
-    table.add_column("resolved", no_wrap=True)
-    table.add_column("first reason", ratio=1)
-    table.add_column("told", no_wrap=True)
+    if is_wide:
+        table.add_column("resolved", no_wrap=True)
+    table.add_column("first reason", ratio=1, min_width=WHY_COLUMNS_MIN)
+    if is_wide:
+        table.add_column("told", no_wrap=True)
     for alert in raised:
         first = alert["reasons"][0]["text"] if alert["reasons"] else ""
         table.add_row(
             Text(alert["title"], STYLES.get(alert["severity"] or "", "")),
             str(alert["opened_at"])[:10],
-            str(alert["resolved_at"] or "")[:10],
+            *([str(alert["resolved_at"] or "")[:10]] if is_wide else []),
             first,
-            _person(alert["owner"]),
+            *([_person(alert["owner"])] if is_wide else []),
         )
     return table
 
