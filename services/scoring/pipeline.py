@@ -65,7 +65,10 @@ class Scoring:
         async with snapshot(self.database) as connection:
             loaded = await load(connection, held)
         if loaded.state.clock.live and self.clock == "events":
-            raise UserError("This deployment is live and never returns to history: --clock wall.")
+            raise UserError(
+                "This deployment is live and never returns to history: run it with --clock wall,"
+                " or for a history of its own use a new directory, --data-dir DIR."
+            )
         await self._send_again(loaded, held)
         relayed = loaded.outbox[-1][0] if loaded.outbox else None
         self.partitions[partition] = Partition(held, loaded.state, marker.partitions, relayed)
