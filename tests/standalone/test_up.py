@@ -196,15 +196,6 @@ async def test_killed_and_started_again_it_has_a_new_log_and_the_same_health(
         assert handled_later - handled >= counts["accepted"]
 
 
-async def _acknowledged(address: str, event: dict[str, str]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")
-    await producer.start()
-    try:
-        await producer.send_and_wait("usage.events", json.dumps(event).encode())
-    finally:
-        await producer.stop()
-
-
 async def test_what_is_sent_while_ingest_is_down_is_counted_before_all_ends(
     tmp_path: Path, config: Path
 ) -> None:
@@ -217,10 +208,13 @@ async def test_what_is_sent_while_ingest_is_down_is_counted_before_all_ends(
         "time": iso_time(now_ms()),
     }
     async with running(data_dir, *options) as myaku:
+        producer = AIOKafkaProducer(bootstrap_servers=myaku.up_file["kafka"], acks="all")
+        await producer.start()
         pid = myaku.pid("ingest")
         assert pid
         os.kill(pid, signal.SIGKILL)
-        await _acknowledged(myaku.up_file["kafka"], event)
+        await producer.send_and_wait("usage.events", json.dumps(event).encode())
+        await producer.stop()
     said = data_dir.with_suffix(".log").read_text()
     assert "Counting what was sent; Ctrl-C again stops at once" in said
     assert said.endswith("Stopped.\n")
