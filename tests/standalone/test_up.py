@@ -213,6 +213,7 @@ async def test_what_is_sent_while_ingest_is_down_is_counted_before_all_ends(
         pid = myaku.pid("ingest")
         assert pid
         os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: "ingest ended" in data_dir.with_suffix(".log").read_text())
         await producer.send_and_wait("usage.events", json.dumps(event).encode())
         await producer.stop()
     said = data_dir.with_suffix(".log").read_text()
