@@ -110,4 +110,5 @@ def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
     """The sentence for a database that does not answer; the password is left out."""
     shown = make_url(url).render_as_string(hide_password=True)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return DatabaseUnavailable(f"The database at {shown} cannot be used: {cause}".strip())
+    why = "nothing answers there." if isinstance(cause, OSError) else str(cause)
+    return DatabaseUnavailable(f"The database at {shown} cannot be used: {why}".strip())

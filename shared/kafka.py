@@ -7,7 +7,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.partitioner import murmur2
 from msgspec import MsgspecError
 
@@ -73,8 +79,9 @@ async def start(client: Any, settings: Settings) -> None:
         await client.start()
     except (KafkaError, OSError) as error:
         await client.stop() if not isinstance(client, AIOKafkaAdminClient) else await client.close()
+        why = "nothing answers there" if isinstance(error, KafkaConnectionError) else str(error)
         raise UserError(
-            f"The Kafka broker at {settings.kafka} cannot be reached: {error}."
+            f"The Kafka broker at {settings.kafka} cannot be reached: {why}."
         ) from error
 
 

@@ -81,9 +81,16 @@ class Running:
 Main = Callable[[Running], Coroutine[Any, Any, None]]
 
 
-def run(main: Main, *, log_format: str, operations: socket.socket, parent_fd: int | None) -> int:
+def run(
+    main: Main,
+    *,
+    log_format: str,
+    log_level: str,
+    operations: socket.socket,
+    parent_fd: int | None,
+) -> int:
     """Run a service until it ends or is told to. The exit status: 0, or 1 with a sentence."""
-    configure_logs(log_format)
+    configure_logs(log_format, log_level)
     readiness = Readiness()
     _serve_operations(operations, readiness)
     deadline = threading.Timer(STOP_HARD_SECONDS, os._exit, (1,))
@@ -141,7 +148,7 @@ def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Runni
         running.stop.set()
 
 
-def configure_logs(log_format: str) -> None:
+def configure_logs(log_format: str, log_level: str) -> None:
     """One line an event on standard error: JSON, or for people."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -149,6 +156,7 @@ def configure_logs(log_format: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

@@ -69,7 +69,7 @@ def create_app(
     database: AsyncEngine, *, deliver_history: bool, wake: Callable[[], None]
 ) -> FastAPI:
     """The application; `wake` is called when an act left something to deliver."""
-    app = FastAPI(title="Myaku alerts", version="1", openapi_url="/openapi.json")
+    app = FastAPI(title="Myaku alerts", version="1", strict_content_type=False)
     problems.install(app)
     _install_lists(app, database)
 

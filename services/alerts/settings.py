@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
 from shared.runtime import UserError
 from shared.settings import Settings
 
@@ -14,9 +16,11 @@ OURS = ("MYAKU_SECRET_KEY", "MYAKU_SECRET_KEY_FILE")
 class AlertsSettings(Settings):
     """Ports: the HTTP API, and metrics with the probes. And whether history is delivered."""
 
-    alerts_port: int = 8083
-    alerts_operations_port: int = 9103
-    deliver_history: bool = False
+    alerts_port: int = Field(default=8083, description="of the HTTP API")
+    alerts_operations_port: int = Field(default=9103, description="of /metrics, /livez, /readyz")
+    deliver_history: bool = Field(
+        default=False, description="whether what a history's alerts say is sent"
+    )
 
 
 def read_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

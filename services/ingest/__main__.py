@@ -59,6 +59,7 @@ def main() -> int:
     return runtime.run(
         lambda running: serve(settings, running),
         log_format=settings.log_format,
+        log_level=settings.log_level,
         operations=operations,
         parent_fd=settings.parent_fd,
     )

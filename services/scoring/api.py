@@ -16,6 +16,7 @@ from services.scoring.queries import (
     Page,
     select_account,
     select_accounts,
+    select_bands,
     select_history,
     select_partitions,
 )
@@ -33,7 +34,7 @@ AccountId = Annotated[str, InPath(pattern=problems.WITHOUT_NUL)]
 class AccountFilters(BaseModel, extra="forbid"):
     """Which accounts, in which order; `q` looks into names and ids."""
 
-    band: Text | None = None
+    band: list[Text] = []
     csm: Text | None = None
     size: Text | None = None
     stage: Text | None = None
@@ -64,7 +65,7 @@ class _NextDay(msgspec.Struct, frozen=True):
 
 def create_app(database: AsyncEngine) -> FastAPI:
     """The application; it reads and never writes."""
-    app = FastAPI(title="Myaku scoring", version="1", openapi_url="/openapi.json")
+    app = FastAPI(title="Myaku scoring", version="1")
     app.state.database = database
     app.include_router(routes)
     problems.install(app)
@@ -84,8 +85,12 @@ Reading = Annotated[AsyncConnection, Depends(_reading)]
 async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading) -> Response:
     """Accounts by their health, the worst first."""
     after = problems.read_cursor(filters.cursor, Page)
+    known = await select_bands(reading)
+    for band in filters.band:
+        if known and band not in known:
+            raise Problem(422, "unknown_band", f"{band!r} is no band; there are: {_list(known)}.")
     given = {name: getattr(filters, name) for name in ("band", "q", *FILTERS)}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = {name: value for name, value in given.items() if value}
     rows = await select_accounts(reading, wanted, filters.sort, after, filters.limit + 1)
     shown = rows[: filters.limit]
     more = len(rows) > filters.limit
@@ -115,6 +120,10 @@ async def history(
     if more is not None:
         cursor = problems.write_cursor(_NextDay(_day_number(date.fromisoformat(more), 0)))
     return problems.page([msgspec.to_builtins(row) for row in rows[: days.limit]], cursor)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names)
 
 
 @routes.get("/v1/partitions")

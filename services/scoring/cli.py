@@ -2,11 +2,13 @@
 
 import typer
 
+from services.scoring.settings import ScoringSettings
+
 
 def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
 
-    @app.command()
+    @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:
         """Run the scoring service alone; its settings come from the environment."""
         from services.scoring.__main__ import main  # here: other commands need not wait for it

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,7 +33,7 @@ class Page:
 
 async def select_accounts(
     connection: AsyncConnection,
-    filters: Mapping[str, str],
+    filters: Mapping[str, Any],
     sort: str,
     after: Page | None,
     limit: int,
@@ -59,7 +60,7 @@ async def select_accounts(
 
 def _condition(name: str) -> str:
     if name == "band":
-        return "band = :band"
+        return "band = ANY(:band)"
     if name == "q":
         return "(account_id ILIKE :q OR profile->>'name' ILIKE :q)"
     return f"profile->>'{name}' = :{name}"
@@ -68,6 +69,18 @@ def _condition(name: str) -> str:
 def _pattern(wanted: str) -> str:
     escaped = re.sub(r"([\\%_])", r"\\\1", wanted)
     return f"%{escaped}%"
+
+
+async def select_bands(connection: AsyncConnection) -> list[str]:
+    """The bands of the configuration in effect, the best first; none before there is one."""
+    record = (
+        await connection.execute(
+            text("SELECT record FROM scoring.configuration WHERE place = 'active' LIMIT 1")
+        )
+    ).scalar_one_or_none()
+    if record is None:
+        return []
+    return list(msgspec.json.decode(record)["document"]["scorecards"]["bands"])
 
 
 async def select_account(connection: AsyncConnection, account_id: str) -> str | None:

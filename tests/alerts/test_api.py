@@ -109,7 +109,7 @@ async def test_acts_are_done_once_at_the_partitions_clock_and_kept(
     where = f"/v1/alerts/{alert['id']}"
     after = await client.post(f"{where}/acknowledge", json={"by": "ana"})
     assert (after.status_code, after.json()["handling"]) == (200, "acked")
-    again = await client.post(f"{where}/acknowledge", json={"by": "bo"})
+    again = await client.post(f"{where}/acknowledge", content=b'{"by": "bo"}')  # as curl -d
     assert (again.status_code, again.json()["code"]) == (409, "already_acknowledged")
     closing = {"by": "ana", "verdict": "saved", "note": "they renewed"}
     after = await client.post(f"{where}/close", json=closing)

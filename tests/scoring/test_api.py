@@ -119,6 +119,20 @@ async def test_filters(client: httpx2.AsyncClient, query: dict[str, str], count:
     assert len(await whole(client, "/v1/accounts", limit=4, **query)) == count
 
 
+async def test_several_bands_are_one_list_the_worst_first(client: httpx2.AsyncClient) -> None:
+    listed = await whole(client, "/v1/accounts")
+    bands = ["critical", "at_risk"]
+    found = await whole(client, "/v1/accounts", band=bands)
+    assert found == [account for account in listed if account["band"] in bands]
+
+
+async def test_an_unknown_band_is_told_apart_from_an_empty_one(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/accounts", params={"band": ["critical", "bad"]})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, BAD)
+    bands = "healthy, watch, at_risk, critical"
+    assert answer.json()["message"] == f"'bad' is no band; there are: {bands}."
+
+
 async def test_every_band_lists_its_accounts_as_health_records(client: httpx2.AsyncClient) -> None:
     listed = await whole(client, "/v1/accounts")
     for band in ("healthy", "watch", "at_risk", "critical"):

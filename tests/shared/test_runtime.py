@@ -32,7 +32,8 @@ async def work(running):
 {work}
 
 parent_fd = int(sys.argv[1]) if len(sys.argv) > 1 else None
-sys.exit(runtime.run(main, log_format="json", operations=operations, parent_fd=parent_fd))
+settings = dict(log_format="json", log_level="info")
+sys.exit(runtime.run(main, **settings, operations=operations, parent_fd=parent_fd))
 """
 UNTIL_STOPPED = "    await running.stop.wait()"
 
