@@ -34,7 +34,7 @@ from sqlalchemy import make_url
 from services.scoring.engine.decode import Event
 from services.standalone import broker, postgres
 from services.standalone.keeper import Leash
-from shared import database, kafka
+from shared import database, kafka, topics
 from shared.configuration.files import SHIPPED, read_document
 from shared.events import TICK, USAGE_ACCEPTED, USAGE_EVENTS, Tick, encode
 from shared.runtime import now_ms
@@ -216,13 +216,13 @@ async def one_round(kafka_address: str | None, count: int) -> Round:
                 database_url=url,  # type: ignore[arg-type]
                 secret_key=SECRET_KEY,  # type: ignore[arg-type]
             )
-            await kafka.create_log(
+            await topics.create_log(
                 settings,
                 partitions=PARTITIONS,
                 log_id=secrets.token_hex(8),
                 source_partitions=PARTITIONS,
             )
-            await kafka.publish_configuration(settings, read_document(SHIPPED))
+            await topics.publish_configuration(settings, read_document(SHIPPED))
             await send(settings, topic, records)
             if name == "scoring":
                 result.floor = await floor(settings, records)

@@ -1,40 +1,21 @@
-"""Kafka: how its clients are set up, and the identity of a log."""
+"""Kafka: how its clients are set up, and records sent in order."""
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
-    OffsetOutOfRangeError,
-    TopicAlreadyExistsError,
-    for_code,
 )
 from aiokafka.partitioner import murmur2
-from msgspec import MsgspecError
 
-from shared.configuration import revision
-from shared.events import (
-    CONFIG,
-    HEALTH_CHANGES,
-    LOG,
-    USAGE_ACCEPTED,
-    USAGE_EVENTS,
-    USAGE_REJECTED,
-    Config,
-    Marker,
-    decode_control,
-    encode,
-)
 from shared.runtime import UserError
 from shared.settings import Settings
 
-MARKED_TOPICS = (USAGE_ACCEPTED, HEALTH_CHANGES)
-FIRST_RECORD_SECONDS = 10
 SEND_SECONDS_MAX = 60
 
 Headers = list[tuple[str, bytes]]
@@ -152,156 +133,3 @@ async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str)
 def no_topic(topic: str, settings: Settings) -> UserError:
     """The sentence for a topic that is not there."""
     return UserError(f"There is no topic {topic} at {settings.kafka}: `myaku up` makes it.")
-
-
-async def create_log(
-    settings: Settings, *, partitions: int, log_id: str, source_partitions: int
-) -> str:
-    """Make the topics that are missing and mark the log; the id of the log that stands there.
-
-    Raises UserError where topics exist that are not ours.
-    """
-    wanted = {
-        USAGE_EVENTS: (source_partitions, {}),
-        USAGE_ACCEPTED: (partitions, {"retention.ms": "-1"}),
-        USAGE_REJECTED: (1, {}),
-        HEALTH_CHANGES: (
-            partitions,
-            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * 86_400_000)},
-        ),
-    }
-    await _create_topics(settings, wanted)
-    sender = producer(settings)
-    await start(sender, settings)
-    try:
-        found: dict[TopicPartition, Marker | None] = {}
-        for topic in MARKED_TOPICS:
-            count = await partitions_of(sender, topic)
-            found |= await read_markers(
-                settings, [TopicPartition(topic, number) for number in range(count)]
-            )
-        wanted_marker = _agreed(settings, found, log_id)
-        for place, marker in found.items():
-            if marker is None:
-                value = encode(wanted_marker)
-                await sender.send_and_wait(
-                    place.topic, value, key=LOG.encode(), partition=place.partition
-                )
-        return wanted_marker.id
-    finally:
-        await sender.stop()
-
-
-def _agreed(
-    settings: Settings, found: Mapping[TopicPartition, Marker | None], log_id: str
-) -> Marker:
-    """The marker of all partitions. Raises UserError where they cannot be one log."""
-    counts = {sum(1 for place in found if place.topic == topic) for topic in MARKED_TOPICS}
-    counts |= {marker.partitions for marker in found.values() if marker}
-    ids = {marker.id for marker in found.values() if marker}
-    if len(ids) > 1:
-        names = ", ".join(sorted(ids))
-        raise UserError(f"The topics at {settings.kafka} belong to different logs: {names}.")
-    if len(counts) > 1:
-        raise UserError(
-            f"Topics {' and '.join(MARKED_TOPICS)} at {settings.kafka} have, or were made with,"
-            f" different numbers of partitions: {sorted(counts)}. See `myaku log repartition`."
-        )
-    return Marker(next(iter(ids), log_id), counts.pop())
-
-
-async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await start(admin, settings)
-    try:
-        answer = await admin.create_topics(
-            [
-                NewTopic(
-                    name,
-                    count,
-                    replication_factor=settings.kafka_replication_factor,
-                    topic_configs=options,
-                )
-                for name, (count, options) in wanted.items()
-            ]
-        )
-        for topic, code, *_ in answer.topic_errors:
-            error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:
-                raise UserError(f"Topic {topic} at {settings.kafka} cannot be made: {error}.")
-    finally:
-        await admin.close()
-
-
-async def read_markers(
-    settings: Settings, places: Iterable[TopicPartition]
-) -> dict[TopicPartition, Marker | None]:
-    """The marker that each partition begins with; None where the partition is still empty.
-
-    Raises UserError where a partition begins with something else.
-    """
-    consumer = reader(settings)
-    await start(consumer, settings)
-    try:
-        wanted = list(places)
-        consumer.assign(wanted)
-        for place in wanted:
-            consumer.seek(place, 0)
-        async with asyncio.timeout(FIRST_RECORD_SECONDS):
-            return {place: await _read_marker(consumer, place, settings) for place in wanted}
-    except TimeoutError as error:
-        raise UserError(f"The broker at {settings.kafka} gives no records.") from error
-    finally:
-        await consumer.stop()
-
-
-def _cut(settings: Settings, place: TopicPartition) -> UserError:
-    return UserError(
-        f"Topic {place.topic} at {settings.kafka} has lost its first records, and with them the"
-        " log's marker: keep them (retention.ms=-1). See `myaku log adopt`."
-    )
-
-
-async def _read_marker(
-    consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings
-) -> Marker | None:
-    records: list[ConsumerRecord] = []
-    while not records:
-        try:
-            batch = await consumer.getmany(place, timeout_ms=100, max_records=1)
-        except OffsetOutOfRangeError as error:
-            raise _cut(settings, place) from error
-        records = batch.get(place, [])
-        if not records and consumer.highwater(place) == 0:
-            return None
-    try:
-        marker = decode_control(records[0].value or b"")
-    except MsgspecError:
-        marker = None
-    if not isinstance(marker, Marker):
-        raise UserError(
-            f"Topic {place.topic} at {settings.kafka} does not begin with a log marker: it was not"
-            " made by Myaku. Use topics of its own, or `myaku log adopt`."
-        )
-    return marker
-
-
-async def publish_configuration(settings: Settings, document: dict[str, Any]) -> str:
-    """Write a configuration into every partition of `usage.accepted`; its revision.
-
-    Re-runnable: it is complete when all partitions have it.
-    """
-    record = Config(revision(document), document)
-    sender = producer(settings)
-    await start(sender, settings)
-    try:
-        count = await partitions_of(sender, USAGE_ACCEPTED)
-        if not count:
-            raise no_topic(USAGE_ACCEPTED, settings)
-        for partition in range(count):
-            await sender.send_and_wait(
-                USAGE_ACCEPTED, encode(record), key=CONFIG.encode(), partition=partition
-            )
-    finally:
-        await sender.stop()
-    return record.revision

@@ -21,7 +21,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
 )
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared import kafka, metrics
+from shared import kafka, metrics, topics
 from shared.database import LOST
 from shared.events import Marker
 from shared.lane import Lane
@@ -206,7 +206,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _load(self, lane: Lane) -> None:
         partition = lane.place.partition
-        markers = await kafka.read_markers(self.settings, [lane.place])
+        markers = await topics.read_markers(self.settings, [lane.place])
         marker = markers[lane.place]
         count = len(self.consumer.partitions_for_topic(self.topic) or ())
         if marker and marker.partitions != count:

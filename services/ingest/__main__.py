@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from services.ingest.pipeline import Ingest
 from services.ingest.publish import Publisher
 from services.ingest.settings import IngestSettings
-from shared import database, kafka, runtime
+from shared import database, kafka, runtime, topics
 from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
 from shared.settings import Settings
 
@@ -36,7 +36,7 @@ async def serve(settings: Settings, running: runtime.Running) -> None:
 async def _check_log(settings: Settings, partitions: int) -> None:
     """An account's partition follows from their number: it is that of the log, or we stop."""
     place = TopicPartition(USAGE_ACCEPTED, 0)
-    marker = (await kafka.read_markers(settings, [place]))[place]
+    marker = (await topics.read_markers(settings, [place]))[place]
     if marker is None:
         raise runtime.UserError(
             "usage.accepted has no log marker: make the topics with `myaku up`."

@@ -19,7 +19,7 @@ from services.replay.merge import merge, survey
 from services.replay.publish import PARTITION, Item, publish
 from services.replay.show import Summary
 from services.replay.ticks import with_ticks
-from shared import kafka
+from shared import kafka, topics
 from shared.barriers import send_barrier
 from shared.events import USAGE_ACCEPTED, USAGE_EVENTS
 from shared.runtime import UserError
@@ -100,7 +100,7 @@ async def run(
 async def _begin(plan: Plan, settings: Settings, saved: Path) -> Checkpoint:
     """Where to begin: at the first line, unless these files were interrupted in this log."""
     place = TopicPartition(USAGE_ACCEPTED, 0)
-    marker = (await kafka.read_markers(settings, [place]))[place]
+    marker = (await topics.read_markers(settings, [place]))[place]
     if marker is None:
         raise UserError(f"The topics at {settings.kafka} have no log yet: start `myaku up` first.")
     fresh = Checkpoint(marker.id, plan.files, plan.latest_ms)

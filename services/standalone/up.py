@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from services.standalone import broker, checks, ports, postgres, probes, supervisor
 from services.standalone.drain import drain
 from services.standalone.keeper import Kept, Leash
-from shared import database, kafka
+from shared import database, topics
 from shared.configuration.files import SHIPPED, read_document
 from shared.data_dir import DEFAULT, DataDir, UpFile
 from shared.runtime import LOOPBACK, UserError
@@ -154,13 +154,13 @@ async def _prepare(options: Options, settings: Settings, document: dict[str, Any
     await database.migrate(database_url)
     if options.clock == "events":
         await checks.refuse_live(database_url)
-    await kafka.create_log(
+    await topics.create_log(
         settings,
         partitions=options.partitions,
         log_id=secrets.token_hex(8),
         source_partitions=options.partitions,
     )
-    await kafka.publish_configuration(settings, document)
+    await topics.publish_configuration(settings, document)
 
 
 async def _choose_ports(options: Options, data_dir: DataDir) -> ports.Ports:

@@ -13,7 +13,7 @@ import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.records import RawRecord
-from shared import database, kafka, runtime
+from shared import database, kafka, runtime, topics
 from shared.events import HEALTH_CHANGES
 from shared.settings import Settings
 from tests.alerts.receiver import SECRET, receiving, webhook
@@ -94,7 +94,7 @@ async def test_killed_while_it_sends_it_sends_again_under_the_same_id(
     kafka_address: str, database_url: str, tmp_path: Path
 ) -> None:
     settings = settings_for(kafka_address, database_url)
-    await kafka.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
+    await topics.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
     ports = (free_port(), free_port())
     engine = database.create(database_url)
     async with receiving("hang") as receiver:

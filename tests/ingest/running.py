@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from services.ingest.pipeline import Ingest
 from services.ingest.publish import Publisher
-from shared import database, kafka
+from shared import database, kafka, topics
 from shared.barriers import signed
 from shared.events import (
     USAGE_ACCEPTED,
@@ -84,7 +84,9 @@ class Log:
 @asynccontextmanager
 async def log(settings: Settings, partitions: int = 3, sources: int = 1) -> AsyncIterator[Log]:
     """Topics, and someone who writes into them."""
-    await kafka.create_log(settings, partitions=partitions, log_id="log", source_partitions=sources)
+    await topics.create_log(
+        settings, partitions=partitions, log_id="log", source_partitions=sources
+    )
     producer = kafka.producer(settings)
     await producer.start()
     try:

@@ -21,7 +21,7 @@ from services.replay.checkpoint import Checkpoint
 from services.replay.deployment import Deployment, Named, check, find
 from services.replay.outcome import Outcome
 from services.replay.replay import Options, prepare, run
-from shared import kafka
+from shared import kafka, topics
 from shared.data_dir import DataDir, UpFile
 from shared.events import SIGNATURE_HEADER, USAGE_EVENTS, Barrier, Tick, decode_control, is_signed
 from shared.runtime import UserError
@@ -50,7 +50,7 @@ def history(path: Path, count: int) -> Path:
 
 async def deployed(address: str, log_id: str = "log-1") -> Deployment:
     settings = settings_for(address, "postgresql:///none", clock="events")
-    await kafka.create_log(settings, partitions=2, log_id=log_id, source_partitions=3)
+    await topics.create_log(settings, partitions=2, log_id=log_id, source_partitions=3)
     return Deployment(settings, UTC_ZONE, None, None)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.scoring import pipeline, relay
 from services.scoring.pipeline import Scoring, groups
 from services.scoring.store import save
-from shared import database, kafka
+from shared import database, kafka, topics
 from shared.database import transaction
 from shared.events import CONFIG, HEALTH_CHANGES, LOG, TICK, Marker, decode_health
 from shared.offsets import Fenced
@@ -51,7 +51,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @asynccontextmanager
 async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer, on a log of one partition."""
-    await kafka.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
+    await topics.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
     producer = kafka.producer(settings)
     await producer.start()
     try:

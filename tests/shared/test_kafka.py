@@ -6,7 +6,7 @@ import time
 import pytest
 from aiokafka import TopicPartition
 
-from shared import kafka
+from shared import kafka, topics
 from shared.configuration import revision
 from shared.events import (
     CONFIG,
@@ -30,7 +30,7 @@ def settings(kafka_address: str) -> Settings:
 
 
 async def create(settings: Settings, log_id: str, partitions: int = 2) -> str:
-    return await kafka.create_log(
+    return await topics.create_log(
         settings, partitions=partitions, log_id=log_id, source_partitions=1
     )
 
@@ -59,19 +59,19 @@ async def test_the_first_to_make_a_log_names_it(settings: Settings) -> None:
 
 
 async def test_what_is_missing_is_made(settings: Settings) -> None:
-    await kafka._create_topics(settings, {USAGE_ACCEPTED: (2, {})})
+    await topics._create_topics(settings, {USAGE_ACCEPTED: (2, {})})
     assert await create(settings, "log-1") == "log-1"
     assert await create(settings, "log-2") == "log-1"
 
 
 async def test_topics_of_different_sizes_are_refused(settings: Settings) -> None:
-    await kafka._create_topics(settings, {USAGE_ACCEPTED: (3, {})})
+    await topics._create_topics(settings, {USAGE_ACCEPTED: (3, {})})
     with pytest.raises(UserError, match="different numbers of partitions"):
         await create(settings, "log-1")
 
 
 async def test_topics_of_somebody_else_are_refused(settings: Settings) -> None:
-    await kafka._create_topics(settings, {USAGE_ACCEPTED: (2, {})})
+    await topics._create_topics(settings, {USAGE_ACCEPTED: (2, {})})
     producer = kafka.producer(settings)
     await producer.start()
     await producer.send_and_wait(USAGE_ACCEPTED, b"theirs", partition=1)
@@ -83,7 +83,7 @@ async def test_topics_of_somebody_else_are_refused(settings: Settings) -> None:
 async def test_every_partition_gets_the_configuration(settings: Settings) -> None:
     await create(settings, "log-1")
     document = {"product": {"time_zone": "UTC"}}
-    assert await kafka.publish_configuration(settings, document) == revision(document)
+    assert await topics.publish_configuration(settings, document) == revision(document)
     for partition in range(2):
         (key, value) = (await read(settings, USAGE_ACCEPTED, partition))[-1]
         assert (key, decode_control(value)) == (
@@ -94,7 +94,7 @@ async def test_every_partition_gets_the_configuration(settings: Settings) -> Non
 
 async def test_a_configuration_needs_its_topic(settings: Settings) -> None:
     with pytest.raises(UserError, match=r"There is no topic usage\.accepted"):
-        await kafka.publish_configuration(settings, {})
+        await topics.publish_configuration(settings, {})
 
 
 async def test_records_arrive_whole_and_in_order(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared import database, kafka
+from shared import database, kafka, topics
 from shared.database import transaction
 from shared.events import USAGE_ACCEPTED
 from shared.loop import Loop
@@ -34,7 +34,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @pytest_asyncio.fixture
 async def settings(kafka_address: str, database_url: str) -> Settings:
     made = settings_for(kafka_address, database_url)
-    await kafka.create_log(made, partitions=PARTITIONS, log_id="log-1", source_partitions=1)
+    await topics.create_log(made, partitions=PARTITIONS, log_id="log-1", source_partitions=1)
     return made
 
 
@@ -195,7 +195,7 @@ async def test_a_topic_without_a_marker_is_refused(
     kafka_address: str, database_url: str, engine: AsyncEngine
 ) -> None:
     settings = settings_for(kafka_address, database_url)
-    await kafka._create_topics(settings, {USAGE_ACCEPTED: (PARTITIONS, {})})
+    await topics._create_topics(settings, {USAGE_ACCEPTED: (PARTITIONS, {})})
     await send(settings, 3)
     with pytest.raises(UserError, match="does not begin with a log marker"):
         await run(settings, Ledger(engine))
@@ -206,13 +206,13 @@ async def test_another_number_of_partitions_than_at_first_is_refused(
 ) -> None:
     await remove_topics(apache_kafka_address)
     settings = settings_for(apache_kafka_address, database_url)
-    await kafka.create_log(settings, partitions=2, log_id="log-1", source_partitions=1)
+    await topics.create_log(settings, partitions=2, log_id="log-1", source_partitions=1)
     admin = AIOKafkaAdminClient(bootstrap_servers=apache_kafka_address)
     await admin.start()
     await admin.create_partitions({USAGE_ACCEPTED: NewPartitions(total_count=4)})
     await admin.close()
     with pytest.raises(UserError, match="different numbers of partitions"):
-        await kafka.create_log(settings, partitions=2, log_id="log-1", source_partitions=1)
+        await topics.create_log(settings, partitions=2, log_id="log-1", source_partitions=1)
     with pytest.raises(UserError, match="accounts would move"):
         await run(settings, Ledger(engine))
 
@@ -222,7 +222,7 @@ async def test_a_log_that_was_cut_is_said_in_a_sentence(
 ) -> None:
     await remove_topics(apache_kafka_address)
     settings = settings_for(apache_kafka_address, database_url)
-    await kafka.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
+    await topics.create_log(settings, partitions=1, log_id="log-1", source_partitions=1)
     async with transaction(engine) as connection:
         await claim(connection, "scoring", 0, "log-1", "me")
         await connection.execute(text("UPDATE scoring.partition SET next = 1000"))
