@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -51,6 +52,11 @@ def group_options(settings: Settings, group: str) -> dict[str, Any]:
         "rebalance_timeout_ms": 30_000,
         "request_timeout_ms": session_ms + 15_000,  # joining waits for the other members
         "max_poll_interval_ms": 300_000,
+        "partition_assignment_strategy": (StickyPartitionAssignor,),
+        "fetch_max_wait_ms": 100,
+        "max_partition_fetch_bytes": 1024 * 1024,
+        "fetch_max_bytes": 8 * 1024 * 1024,
+        "metadata_max_age_ms": 60_000,
     }
 
 

@@ -16,9 +16,6 @@ from aiokafka import (
     ConsumerRecord,
     TopicPartition,
 )
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
-    StickyPartitionAssignor,
-)
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared import kafka, metrics, topics
@@ -80,11 +77,6 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer = AIOKafkaConsumer(
             **kafka.group_options(self.settings, group),
             auto_offset_reset="none",
-            partition_assignment_strategy=(StickyPartitionAssignor,),
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=1024 * 1024,
-            fetch_max_bytes=8 * 1024 * 1024,
-            metadata_max_age_ms=60_000,
         )
         await kafka.start(self.consumer, self.settings)
         try:

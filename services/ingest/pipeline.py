@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -88,11 +87,6 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer = AIOKafkaConsumer(
             **kafka.group_options(self.settings, f"{self.settings.group}-ingest"),
             auto_offset_reset="earliest",
-            partition_assignment_strategy=(StickyPartitionAssignor,),
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=1024 * 1024,
-            fetch_max_bytes=8 * 1024 * 1024,
-            metadata_max_age_ms=60_000,
         )
         await kafka.start(self.consumer, self.settings)
         try:
