@@ -13,6 +13,7 @@ from services.scoring import relay
 from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.decode import Batch
 from services.scoring.engine.dedupe import evict, wanted
+from services.scoring.engine.windows import forget_things
 from services.scoring.load import Loaded, load, load_seen, refuse_other_count
 from services.scoring.rows import Rows, rows_of
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
@@ -104,6 +105,8 @@ class Scoring:
             await relay.send(self.producer, held.claim.partition, effects.outbox)
             held.relayed = effects.number
         evict(held.state)
+        if effects.closed:
+            forget_things(held.state)
         _count(held, effects)
 
     async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:

@@ -4,7 +4,7 @@ import numpy as np
 
 from services.scoring.engine.plan import Window
 from services.scoring.engine.state import RING_DAYS, BoolArray, DaySets, DaySums, State
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.table import HashArray, HashTable, IntArray
 
 _WORD = 64
 _ALL = (1 << RING_DAYS) - 1
@@ -68,3 +68,22 @@ def turned_bits(from_day: int, to_day: int) -> Bits:
         cleared |= 1 << (day % RING_DAYS)
     kept = _ALL & ~cleared
     return np.uint64(kept & _LOW), np.uint64(kept >> _WORD)
+
+
+def forget_things(state: State, least: int = 10_000) -> None:
+    """Drop things that left all days, where they are most of at least `least`.
+
+    Things are numbered anew: between steps only, when no effects name them any more.
+    """
+    for kept in state.signals:
+        if not isinstance(kept, DaySets) or kept.things.count < least:
+            continue
+        used = kept.things.count
+        alive = (kept.low[:used] | kept.high[:used]) != 0
+        if 2 * int(alive.sum()) > used:
+            continue
+        hashes = kept.things.hashes[:used][alive]
+        kept.things = HashTable()
+        kept.things.add(hashes)
+        kept.owners = kept.owners[:used][alive]
+        kept.low, kept.high = kept.low[:used][alive], kept.high[:used][alive]
