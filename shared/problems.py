@@ -24,6 +24,8 @@ WITHOUT_NUL = r"^[^\x00]*$"
 
 C = TypeVar("C")
 
+NOT_JSON = "Send a JSON object, with the header content-type: application/json."
+
 
 class Problem(Exception):
     """What the caller of an API did wrong, or what is not there; becomes the answer."""
@@ -91,6 +93,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         fault = error.errors()[0]
+        if fault["type"] == "model_attributes_type" and fault["loc"] == ("body",):
+            return answer(415, "not_json", NOT_JSON)
+        if fault["type"] == "extra_forbidden":
+            return answer(422, "invalid_request", f"{fault['loc'][-1]!r} is not known here.")
         where = ".".join(str(part) for part in fault["loc"])
         return answer(422, "invalid_request", f"{where}: {fault['msg']}.")
 

@@ -111,6 +111,8 @@ async def test_acts_are_done_once_at_the_partitions_clock_and_kept(
     assert (after.status_code, after.json()["handling"]) == (200, "acked")
     again = await client.post(f"{where}/acknowledge", content=b'{"by": "bo"}')  # as curl -d
     assert (again.status_code, again.json()["code"]) == (409, "already_acknowledged")
+    form = await client.post(f"{where}/close", data={"by": "bo"})  # as curl -d says it is
+    assert (form.status_code, form.json()["code"]) == (415, "not_json")
     closing = {"by": "ana", "verdict": "saved", "note": "they renewed"}
     after = await client.post(f"{where}/close", json=closing)
     assert after.json()["state"] == "resolved"
