@@ -60,14 +60,18 @@ def group_options(settings: Settings, group: str) -> dict[str, Any]:
     }
 
 
+class BrokerUnavailable(UserError):
+    """The broker cannot be reached; the text is one sentence that names it."""
+
+
 async def start(client: Any, settings: Settings) -> None:
-    """Start a client. Raises UserError where the broker cannot be reached."""
+    """Start a client. Raises BrokerUnavailable."""
     try:
         await client.start()
     except (KafkaError, OSError) as error:
         await client.stop() if not isinstance(client, AIOKafkaAdminClient) else await client.close()
         why = "nothing answers there" if isinstance(error, KafkaConnectionError) else str(error)
-        raise UserError(
+        raise BrokerUnavailable(
             f"The Kafka broker at {settings.kafka} cannot be reached: {why}."
         ) from error
 

@@ -131,8 +131,14 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 lane.answer_ms, lane.answered_at = answer_ms, now
         since = [lane.answered_at for lane in self.lanes.values() if lane.ready]
         since += [self.unassigned_since] if self.unassigned_since is not None else []
-        if since and now - min(since) > STUCK_SECONDS and await self._broker_answers():
+        if not since or now - min(since) <= STUCK_SECONDS:
+            return
+        if await self._broker_answers():
             raise Stuck(f"no records and no assignment of {self.topic} for {STUCK_SECONDS} s")
+        # It is the broker that is away: the time counts from its next answer on.
+        self.unassigned_since = None if self.unassigned_since is None else now
+        for lane in self.lanes.values():
+            lane.answered_at = now
 
     async def _broker_answers(self) -> bool:
         try:
@@ -188,7 +194,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self.room.handle(lane.place.partition, records)
                         lane.handled = records[-1].offset + 1
                         pause_seconds = RETRY_SECONDS_MIN
-            except (Fenced, KafkaError, *LOST) as error:
+            except (Fenced, KafkaError, kafka.BrokerUnavailable, *LOST) as error:
                 if lane.closed:
                     return
                 self._give_up(lane, error)

@@ -130,7 +130,9 @@ async def read_markers(
         async with asyncio.timeout(FIRST_RECORD_SECONDS):
             return {place: await _read_marker(consumer, place, settings) for place in wanted}
     except TimeoutError as error:
-        raise UserError(f"The broker at {settings.kafka} gives no records.") from error
+        raise kafka.BrokerUnavailable(
+            f"The broker at {settings.kafka} gives no records."
+        ) from error
     finally:
         await consumer.stop()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from aiokafka import ConsumerRecord
@@ -82,6 +83,8 @@ class Alerts:
     def drop(self, partition: int) -> None:
         """Forget the claim."""
         self.claims.pop(partition, None)
+        with suppress(KeyError):
+            metrics.CLOCK.remove(str(partition))
 
 
 def _count(state: State, effects: Effects, bad: Sequence[Quarantined]) -> None:

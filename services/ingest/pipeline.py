@@ -237,6 +237,8 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                 pass
         for place in revoked:
             self.owned.pop(place, None)
+            with suppress(KeyError):
+                metrics.LAG.remove(str(place.partition))
 
 
 def _source_record(place: TopicPartition, record: ConsumerRecord) -> SourceRecord:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -128,6 +129,8 @@ class Scoring:
     def drop(self, partition: int) -> None:
         """Forget the partition's state."""
         self.partitions.pop(partition, None)
+        with suppress(KeyError):
+            metrics.CLOCK.remove(str(partition))
 
 
 def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook
 
+from services.alerts.delivery import outbox
 from services.alerts.delivery.dispatcher import Dispatcher
 from services.alerts.pipeline import Alerts
 from shared import database, runtime
@@ -186,6 +187,23 @@ async def test_live_nobody_is_told_of_what_ended_before_they_heard_of_it(
         ("opened", becomes),
         ("resolved", becomes),
     ]
+
+
+async def test_what_a_killed_sender_may_have_sent_counts_as_told(
+    engine: AsyncEngine, client: httpx2.AsyncClient
+) -> None:
+    async with receiving(200) as receiver:
+        worker = await firing(engine, webhook(receiver))
+        wall = Wall()
+        wall.ms = at_ms(1)
+        async with database.transaction(engine) as connection:
+            assert await outbox.take(connection, "hook", wall.ms, ("killed", MINUTE_MS))
+        raw = [health(5, 70, 2, "account-0", mode="history"), tick(5, "live")]
+        await worker.handle(0, records(raw, 2))
+        wall.ms = at_ms(5)
+        while await dispatcher(engine, client, wall).deliver_next("hook"):
+            pass
+    assert await status(engine) == [("opened", "sent", 1, True), ("resolved", "sent", 1, False)]
 
 
 async def test_who_was_told_hears_of_the_end_and_in_order(

@@ -24,6 +24,8 @@ def test_pauses_are_those_of_the_schedule_within_a_fifth_and_end() -> None:
         ("-5", 1),
         ("999999", 86_400),
         ("Thu, 01 Jan 1970 00:02:00 GMT", 60),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:

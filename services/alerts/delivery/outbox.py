@@ -76,6 +76,8 @@ async def take(
         await connection.execute(
             text(
                 "UPDATE alerts.notification n SET status = 'leased', lease_token = :token,"
+                # A lease that ended on its own: its sender may have sent before it died.
+                " maybe_duplicate = n.maybe_duplicate OR n.status = 'leased',"
                 " lease_until_ms = :now_ms + :lease_ms"
                 " FROM (SELECT c.partition, c.id FROM alerts.notification c"
                 f" WHERE c.destination = :destination AND {DUE}"

@@ -51,10 +51,10 @@ def retry_after_seconds(header: str | None, now_ms: int) -> int | None:
     except ValueError:
         try:
             until = parsedate_to_datetime(header)
-        except ValueError:
+            until = until if until.tzinfo else until.replace(tzinfo=UTC)
+            seconds = round((until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds())
+        except (ValueError, OverflowError):
             return None
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        seconds = round((until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds())
     return min(max(seconds, 1), THROTTLE_SECONDS_MAX)
 
 

@@ -28,6 +28,9 @@ from services.scoring.engine.table import HashArray, IntArray, distinct
 from services.scoring.engine.windows import any_bit, day_bits, window_bits
 from shared.configuration import HORIZON_DAYS
 
+TYPES_MAX = 10_000
+"""So many event types are kept numbered: whoever writes a type per event means something else."""
+
 LATE_MS = 24 * 3600 * 1000
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -135,7 +138,10 @@ def _mark_late(
 def _type_numbers(state: State, batch: Columns) -> IntArray:
     """The column of `state.matches` for each event's type. [event]"""
     assert state.plan is not None
-    new = {event.type for event in batch.events} - state.types.keys()
+    present = {event.type for event in batch.events}
+    if len(state.types) + len(present) > TYPES_MAX:
+        state.types, state.matches = {}, state.matches[:, :0]
+    new = present - state.types.keys()
     if new:
         names = sorted(new)
         state.types.update({name: len(state.types) + at for at, name in enumerate(names)})
