@@ -128,7 +128,7 @@ async def delivered(installation: Installation) -> None:
     async def nothing_waits() -> bool:
         return bool((await installation.rows(waiting))[0][0] == 0)
 
-    await until(nothing_waits)
+    await until(nothing_waits, 150)  # the lease of a sender that was killed lasts 90 s
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
