@@ -92,16 +92,13 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self.consumer.stop()
 
     async def _poll(self) -> None:
-        turn = 0
         while not self.running.stop.is_set():
             if not self.faults.empty():
                 raise self.faults.get_nowait()
             ready = [place for place, lane in self.lanes.items() if lane.ready]
-            turn += 1
-            ready = ready[turn % len(ready) :] + ready[: turn % len(ready)] if ready else [NOWHERE]
             try:
                 batch = await self.consumer.getmany(
-                    *ready, timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
+                    *(ready or [NOWHERE]), timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
                 )
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
                 raise UserError(
