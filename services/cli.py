@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from services.admin import cli as admin
 from services.alerts import cli as alerts
 from services.ingest import cli as ingest
 from services.replay import cli as replay
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for room in (standalone, replay, ingest, scoring, alerts):
+for room in (standalone, replay, ingest, scoring, alerts, admin):
     room.register(app)
 
 
