@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -27,6 +28,8 @@ STOP_GRACE_SECONDS = 25
 STOP_HARD_SECONDS = 30
 BUSY_SECONDS_MAX = 30
 """An event loop that has not turned for so long is no longer alive."""
+CLOCK_FILE = os.environ.get("MYAKU_CLOCK_FILE")
+"""For tests and rehearsals only: a file that holds the time, in milliseconds since 1970."""
 
 log = structlog.get_logger()
 
@@ -36,8 +39,13 @@ class UserError(Exception):
 
 
 def now_ms() -> int:
-    """Wall time in milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
+    """Wall time in milliseconds since 1970, UTC; or what CLOCK_FILE says. Raises UserError."""
+    if CLOCK_FILE is None:
+        return time.time_ns() // 1_000_000
+    try:
+        return int(Path(CLOCK_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"MYAKU_CLOCK_FILE: no milliseconds in {CLOCK_FILE}: {error}.") from None
 
 
 class Readiness:
@@ -91,6 +99,8 @@ def run(
 ) -> int:
     """Run a service until it ends or is told to. The exit status: 0, or 1 with a sentence."""
     configure_logs(log_format, log_level)
+    if CLOCK_FILE is not None:
+        log.warning("the clock is driven: for tests and rehearsals only", file=CLOCK_FILE)
     readiness = Readiness()
     _serve_operations(operations, readiness)
     deadline = threading.Timer(STOP_HARD_SECONDS, os._exit, (1,))

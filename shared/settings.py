@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     clock: Literal["wall", "events"] = Field(
         default="wall", description="wall, or events: time is what a replayed history says"
     )
+    clock_file: Path | None = Field(
+        default=None,
+        description="for tests and rehearsals only: a file that holds the time, in milliseconds"
+        " since 1970, instead of the system's clock",
+    )
     secret_key: SecretStr = Field(
         min_length=16, description="at least 16 characters, the same for all services"
     )

@@ -1,18 +1,22 @@
 """How a process ends, and what it tells about itself, on real processes."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from shared import runtime
 from shared.runtime import LOOPBACK, Readiness, UserError, listen
+from tests.driven_clock import DrivenClock
 
 PROGRAM = """
 import asyncio, sys
@@ -40,7 +44,10 @@ UNTIL_STOPPED = "    await running.stop.wait()"
 
 @contextmanager
 def running(
-    work: str, *arguments: str, pass_fds: tuple[int, ...] = ()
+    work: str,
+    *arguments: str,
+    pass_fds: tuple[int, ...] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """The process, and its operations port."""
     process = subprocess.Popen(
@@ -49,6 +56,7 @@ def running(
         stderr=subprocess.PIPE,
         text=True,
         pass_fds=pass_fds,
+        env=os.environ | (environment or {}),
     )
     try:
         assert process.stdout is not None
@@ -137,6 +145,52 @@ def test_a_loop_that_does_not_turn_is_not_alive() -> None:
     assert readiness.alive
     readiness.turned_at -= 31
     assert not readiness.alive
+
+
+def test_a_driven_clock_says_what_its_file_holds(tmp_path: Path) -> None:
+    clock = DrivenClock(tmp_path / "clock", 1_700_000_000_000)
+    reader = (
+        "import sys; from shared import runtime\n"
+        "for _ in sys.stdin: print(runtime.now_ms(), flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", reader],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | clock.environment,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for expected in (1_700_000_000_000, 1_700_000_060_000, 1_600_000_000_000):
+        clock.move_to(expected)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert int(process.stdout.readline()) == expected
+    process.communicate()
+
+
+def test_a_driven_clock_is_warned_about() -> None:
+    clock = {"MYAKU_CLOCK_FILE": "the file"}
+    with running(UNTIL_STOPPED, environment=clock) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        status, said = end(process)
+    assert status == 0
+    warning = json.loads(said)
+    assert (warning["level"], warning["file"]) == ("warning", "the file")
+    assert "tests and rehearsals only" in warning["event"]
+
+
+@pytest.mark.parametrize("content", [None, "", "12:00"])
+def test_a_clock_file_without_a_time_is_one_sentence(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clock"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setattr(runtime, "CLOCK_FILE", str(file))
+    with pytest.raises(UserError, match="MYAKU_CLOCK_FILE: no milliseconds in"):
+        runtime.now_ms()
 
 
 def test_a_port_that_is_taken_is_one_sentence() -> None:
