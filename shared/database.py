@@ -7,7 +7,10 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -32,6 +35,9 @@ LOST = (
 """What a database that went away, or refused, raises."""
 
 
+MIGRATION_LOCK = 0x6D79616B75
+"""The advisory lock of whoever changes the schema: `myaku` in ASCII."""
+
 UNMIGRATED = ("3F000", "42P01")
 """SQLSTATEs: no such schema, no such table."""
 
@@ -40,8 +46,17 @@ class DatabaseUnavailable(UserError):
     """The database cannot be reached or used; the text is one sentence that names it."""
 
 
-def create(url: str, *, connections: int = 10, application: str = "myaku") -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://…` (or `postgresql://…`). Opens nothing yet."""
+def create(
+    url: str,
+    *,
+    connections: int = 10,
+    application: str = "myaku",
+    patience_seconds: int | None = 30,
+) -> AsyncEngine:
+    """An engine for `postgresql+asyncpg://…` (or `postgresql://…`). Opens nothing yet.
+
+    `patience_seconds` is how long an answer may take; None is for ever.
+    """
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=connections,
@@ -49,7 +64,7 @@ def create(url: str, *, connections: int = 10, application: str = "myaku") -> As
         pool_pre_ping=True,
         connect_args={
             "server_settings": {**WRITER_SETTINGS, "application_name": application},
-            "command_timeout": 30,
+            "command_timeout": patience_seconds,
             "timeout": 10,
         },
     )
@@ -87,23 +102,41 @@ async def check(engine: AsyncEngine, url: str) -> None:
         raise unavailable(url, error) from error
 
 
-async def migrate(url: str) -> None:
-    """Bring the schema to the newest revision. Raises DatabaseUnavailable."""
+async def migrate(url: str) -> tuple[str | None, str]:
+    """Bring the schema to the newest revision; from which (None: there was none) to which.
+
+    Of several that do it at the same time one works and the others wait for it. Raises UserError.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = create(url, connections=1, application="myaku-migrate")
+    engine = create(url, connections=1, application="myaku-migrate", patience_seconds=None)
     try:
         async with transaction(engine) as connection:
-            await connection.run_sync(_upgrade, config)
+            await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            # A table in use is waited for only briefly: whoever came next would wait behind us.
+            await connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+            return await connection.run_sync(_upgrade, config)
     except LOST as error:
         raise unavailable(url, error) from error
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: object, config: Config) -> None:
+def _upgrade(connection: Connection, config: Config) -> tuple[str | None, str]:
+    found = MigrationContext.configure(connection).get_current_revision()
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    assert newest
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise UserError(
+            f"The schema is at revision {found}, which this version of Myaku does not know"
+            f" (its newest is {newest}): run the version that made it, or a newer one."
+        ) from error
+    return found, newest
 
 
 def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:

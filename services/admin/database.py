@@ -1,18 +1,21 @@
-"""`myaku db`: the schema."""
+"""`myaku db`: the schema of the database."""
 
 import asyncio
 
 import typer
 
+from services.admin.settings import AdminSettings
 from shared import database
-from shared.settings import Settings
 
-app = typer.Typer(help="The database.", no_args_is_help=True)
+app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the schema to the newest revision. Safe when several do it at once."""
-    settings = Settings.read()
-    asyncio.run(database.migrate(settings.database_url.get_secret_value()))
-    typer.echo("The schema is at the newest revision.")
+    """Bring the schema of MYAKU_DATABASE_URL to the newest revision; safe to run several times."""
+    url = AdminSettings.read().database_url.get_secret_value()
+    found, newest = asyncio.run(database.migrate(url))
+    if found == newest:
+        typer.echo(f"The schema is at revision {newest}, the newest: nothing to do.")
+    else:
+        typer.echo(f"The schema went from {found or 'nothing'} to revision {newest}.")
