@@ -9,22 +9,24 @@ from typing import Any
 
 import msgspec
 
-from shared.configuration.types import (
-    HORIZON_DAYS,
+from shared.configuration.scorecards import (
+    EXTRA_FIELDS,
     METRIC_FIELDS,
+    Metric,
+    Product,
+    Scorecard,
+    Scorecards,
+)
+from shared.configuration.types import (
+    SECRET,
     Alerts,
     Configuration,
     Destination,
     InvalidConfiguration,
-    Metric,
-    Product,
     Routing,
     Rule,
-    Scorecard,
-    Scorecards,
-    days,
-    duration_ms,
 )
+from shared.configuration.values import HORIZON_DAYS, days, duration_ms
 
 WINDOWED = frozenset({"count", "sum", "users", "distinct"})
 TIMEOUT_MS_MAX = 60_000
@@ -116,7 +118,7 @@ def _metrics(scorecards: Scorecards) -> Iterator[Problem]:
 
 def _fields(metric: Metric) -> Iterator[str]:
     needed, allowed = METRIC_FIELDS[metric.kind]
-    for field in ("of", "where", "window", "against", "expires"):
+    for field in EXTRA_FIELDS:
         given = getattr(metric, field) not in (None, {})
         if field in needed and not given:
             yield f"a {metric.kind} metric needs {field!r}"
@@ -250,7 +252,7 @@ def _destination(path: Path, destination: Destination) -> Iterator[Problem]:
         yield path, "a webhook needs 'url' and 'secret'"
     if not webhook and (destination.url or destination.secret):
         yield path, "a log destination has neither 'url' nor 'secret'"
-    if destination.secret and not re.match(r"^secret://[A-Za-z0-9_]+$", destination.secret):
+    if destination.secret and not re.match(SECRET, destination.secret):
         yield (
             (*path, "secret"),
             "a secret is named, never written here: secret://NAME",

@@ -1,0 +1,217 @@
+"""`product.yaml` and `scorecards.yaml` as types: how events become a score. Pure."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from shared.configuration.values import (
+    Days,
+    Name,
+    Points,
+    ProfileField,
+    Scalar,
+    Strict,
+    Weight,
+    days,
+)
+
+
+class Product(Strict, frozen=True):
+    """The product: its calendar, and which of its events mean what."""
+
+    time_zone: Annotated[
+        str,
+        Meta(
+            description="Where days begin at midnight: an IANA name. It stays as it was first.",
+            examples=["UTC", "Asia/Tokyo"],
+        ),
+    ] = "UTC"
+    events: Annotated[
+        dict[Name, list[str]],
+        Meta(
+            description="Names for groups of event types, to be used in scorecards.yaml. `*` is"
+            " every type that is the product's own."
+        ),
+    ] = field(default_factory=dict)
+
+
+EventText = Annotated[str, Meta(examples=["*", "active", "report.exported"])]
+
+METRIC_FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "count": (frozenset({"window"}), frozenset({"where"})),
+    "sum": (frozenset({"of", "window"}), frozenset({"where"})),
+    "users": (frozenset({"window"}), frozenset({"where"})),
+    "distinct": (frozenset({"of", "window"}), frozenset({"where"})),
+    "since_last": (frozenset(), frozenset({"where"})),
+    "latest": (frozenset({"of"}), frozenset({"where", "expires"})),
+    "ratio": (frozenset(), frozenset()),
+    "change": (frozenset({"against"}), frozenset()),
+}
+"""For each kind of metric: the fields that it needs, and those that it may have."""
+
+EXTRA_FIELDS = ("of", "where", "window", "against", "expires")
+"""What a metric has beside its kind."""
+
+
+class Metric(Strict, frozen=True):
+    """One number about an account: exactly one of the kinds count, sum, users, distinct,
+    since_last, latest, ratio and change, and what that kind needs."""
+
+    count: Annotated[
+        EventText | None, Meta(description="How many events of this type or group in the window.")
+    ] = None
+    sum: Annotated[
+        str | None,
+        Meta(description="The sum of this property over the events `of` a type in the window."),
+    ] = None
+    users: Annotated[
+        EventText | None,
+        Meta(description="How many different users had an event of this type in the window."),
+    ] = None
+    distinct: Annotated[
+        str | None,
+        Meta(description="How many different values this property of the events `of` a type had."),
+    ] = None
+    since_last: Annotated[
+        EventText | None, Meta(description="Whole days since the last event of this type.")
+    ] = None
+    latest: Annotated[
+        str | None, Meta(description="The newest value of this property of the events `of` a type.")
+    ] = None
+    ratio: Annotated[
+        tuple[str, str] | None,
+        Meta(
+            description="The first divided by the second; each is a metric or `profile.field`.",
+            examples=[["active_users_28d", "profile.seats"]],
+        ),
+    ] = None
+    change: Annotated[
+        str | None,
+        Meta(description="How this metric changed `against` some days ago: now / then − 1."),
+    ] = None
+    of: Annotated[
+        EventText | None, Meta(description="The event type or group that the property belongs to.")
+    ] = None
+    where: Annotated[
+        dict[str, Scalar],
+        Meta(description="Only events whose properties have these values."),
+    ] = field(default_factory=dict)
+    window: Annotated[
+        Days | None, Meta(description="The last so many days, 1d to 120d, today being one of them.")
+    ] = None
+    against: Annotated[
+        Days | None,
+        Meta(description="How many days ago the window lies that this one is compared with."),
+    ] = None
+    expires: Annotated[
+        Days | None,
+        Meta(
+            description="After so many days, 1d to 3650d, the latest value is not known any more."
+        ),
+    ] = None
+
+    @property
+    def kind(self) -> str:
+        """The one kind that is given."""
+        return self.kinds[0]
+
+    @property
+    def kinds(self) -> list[str]:
+        """All kinds that are given: one, in a checked configuration."""
+        return [kind for kind in METRIC_FIELDS if getattr(self, kind) is not None]
+
+    @property
+    def window_days(self) -> int:
+        """The window's length in days; 0 without one."""
+        return days(self.window)
+
+    @property
+    def against_days(self) -> int:
+        """How many days before the window the one lies that it is compared with."""
+        return days(self.against)
+
+    @property
+    def expires_days(self) -> int:
+        """How many days a latest value is good for; 0 is for ever."""
+        return days(self.expires)
+
+
+def _of_kind(kind: str) -> dict[str, Any]:
+    """What a schema says of a metric of a kind: what it needs, and what it cannot have."""
+    needed, allowed = METRIC_FIELDS[kind]
+    nothing: dict[str, Any] = {"enum": [None, {}]}
+    others = (*METRIC_FIELDS, *EXTRA_FIELDS)
+    given = {field: {"not": nothing} for field in (kind, *sorted(needed))}
+    left_out = {field: nothing for field in others if field not in given and field not in allowed}
+    return {"title": f"a {kind} metric", "required": list(given), "properties": given | left_out}
+
+
+ONE_KIND = {"oneOf": [_of_kind(kind) for kind in METRIC_FIELDS]}
+
+Point = tuple[
+    Annotated[float, Meta(description="A value of the metric.")],
+    Annotated[Points, Meta(description="The score 0–100 that it stands for.")],
+]
+
+
+class Measure(Strict, frozen=True):
+    """A metric in a scorecard: what it weighs, and how good its values are."""
+
+    weight: Annotated[Weight, Meta(description="Its share of the dimension, beside the others'.")]
+    curve: Annotated[
+        list[Point],
+        Meta(
+            min_length=1,
+            description="Points [value, score]. Between two points the score lies on a straight"
+            " line; beyond the ends it stays.",
+            examples=[[[0, 0], [0.5, 80], [0.8, 100]]],
+        ),
+    ]
+
+
+class Dimension(Strict, frozen=True):
+    """Measures that speak of one thing."""
+
+    weight: Annotated[Weight, Meta(description="Its share of the score, beside the others'.")]
+    measures: Annotated[
+        dict[Name, Measure],
+        Meta(min_length=1, description="The metrics that count here, by their names."),
+    ]
+
+
+class Scorecard(Strict, frozen=True):
+    """How one kind of account is scored."""
+
+    id: Annotated[Name, Meta(description="Its name, as shown beside each score.")]
+    dimensions: Annotated[
+        dict[Name, Dimension], Meta(min_length=1, description="The parts of the score, by name.")
+    ]
+    when: Annotated[
+        dict[ProfileField, Scalar | list[Scalar]],
+        Meta(
+            description="Which accounts: a profile field and its value, or a list of values. Only"
+            " the last scorecard has none: it is for all others.",
+            examples=[{"profile.size": "E"}],
+        ),
+    ] = field(default_factory=dict)
+
+
+class Scorecards(Strict, frozen=True):
+    """How the health of an account is computed from its events."""
+
+    metrics: Annotated[
+        dict[Name, Annotated[Metric, Meta(extra_json_schema=ONE_KIND)]],
+        Meta(description="Numbers about an account, each with a name."),
+    ]
+    scorecards: Annotated[
+        list[Scorecard],
+        Meta(min_length=1, description="The first whose `when` matches an account scores it."),
+    ]
+    bands: Annotated[
+        dict[Name, Points],
+        Meta(
+            min_length=1,
+            description="Names for ranges of the score, from the highest limit down to 0.",
+        ),
+    ]
