@@ -20,6 +20,7 @@ from services.standalone.drain import drain
 from services.standalone.keeper import Kept, Leash
 from shared import database, topics
 from shared.configuration.files import SHIPPED, read_document
+from shared.configuration.secrets import missing_secrets
 from shared.data_dir import DEFAULT, DataDir, UpFile
 from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
@@ -127,7 +128,7 @@ async def running(options: Options, console: Console) -> AsyncIterator[Installat
         data_dir.remove_up_file()
         stack.callback(data_dir.remove_up_file)
         installation = Installation(data_dir, console)
-        for line in checks.missing_secrets(document, os.environ):
+        for line in missing_secrets(document, os.environ):
             installation.say(line)
         stack.callback(installation.leash.let_go)
         with console.status("Starting the database and the broker …"):

@@ -1,23 +1,27 @@
 """The configuration directory: YAML files in, a checked document out; faults with file and line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from shared.configuration.checks import parse
-from shared.configuration.types import InvalidConfiguration
+from shared.configuration.types import Configuration, InvalidConfiguration
 from shared.runtime import UserError
 
-PARTS = ("product", "scorecards", "alerts", "routing")
+PARTS = tuple(part.name for part in msgspec.structs.fields(Configuration))
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
+TEXT = "tag:yaml.org,2002:str"
+MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_document(directory: Path) -> dict[str, Any]:
-    """The document of a configuration directory. Raises UserError with file, line and problem.
+    """The document of a configuration directory. Raises UserError, a line for each fault found.
 
-    A file that is not there is taken from the shipped configuration.
+    Each says file, line and what was expected. A file that is not there is taken from the shipped
+    configuration.
     """
     nodes: dict[str, tuple[Path, yaml.Node | None]] = {}
     document: dict[str, Any] = {}
@@ -32,10 +36,13 @@ def read_document(directory: Path) -> dict[str, Any]:
         nodes[part], document[part] = _read(place / f"{part}.yaml")
     try:
         parse(document)
-    except InvalidConfiguration as fault:
-        path, node = nodes.get(str(fault.path[0]) if fault.path else "", (directory, None))
-        where = f"{path}:{_line(node, fault.path[1:])}" if node else str(path)
-        raise UserError(f"{where}: {_dotted(fault.path)}{fault.problem}") from None
+    except InvalidConfiguration as error:
+        lines = []
+        for fault in error.faults:
+            path, node = nodes.get(str(fault.path[0]) if fault.path else "", (directory, None))
+            where = f"{path}:{_line(node, fault.path[1:])}" if node else str(path)
+            lines.append(f"{where}: {_dotted(fault.path)}{fault.problem}")
+        raise UserError("\n".join(lines)) from None
     return document
 
 
@@ -45,9 +52,11 @@ def shipped_parts(directory: Path) -> list[str]:
 
 
 def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:
+    """A file's nodes, and its content as it will stand in the log."""
     try:
         text = path.read_text(encoding="utf-8")
-        return (path, yaml.compose(text, yaml.SafeLoader)), _content(text)
+        node = yaml.compose(text, yaml.SafeLoader)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -55,11 +64,35 @@ def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:
         raise UserError(f"{where}: this is not valid YAML: {problem}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+    if faults := [f"{path}:{line}: {problem}" for line, problem in _keys(node)]:
+        raise UserError("\n".join(faults))
+    try:
+        return (path, node), _as_json({} if content is None else content)
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path}: this is no configuration: {error}") from None
 
 
-def _content(text: str) -> Any:
-    content = yaml.safe_load(text)
-    return {} if content is None else content
+def _as_json(content: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(content))
+
+
+def _keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """What YAML would pass over in silence, with its line: a key twice, a key that is no text."""
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _keys(child)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, child in node.value:
+        line = key.start_mark.line + 1
+        if key.tag not in (TEXT, MERGE):
+            yield line, "a key is a text: put it into quotes"
+        elif key.value in seen:
+            yield line, f"{key.value!r} stands here a second time"
+        else:
+            seen.add(key.value)
+        yield from _keys(child)
 
 
 def _dotted(path: Sequence[str | int]) -> str:

@@ -6,8 +6,8 @@ follows the revision that the log names. What is wrong in it is refused whole.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -19,16 +19,19 @@ SECRET = r"^secret://[A-Za-z0-9_]+$"
 Severity = Literal["info", "warning", "critical"]
 
 
+class Fault(NamedTuple):
+    """What is wrong, and where: the document's part, then keys and indexes."""
+
+    path: tuple[str | int, ...]
+    problem: str
+
+
 class InvalidConfiguration(Exception):
-    """A configuration that cannot be used; the text says where and what was expected.
+    """A configuration that cannot be used; the text says what was expected."""
 
-    `path` names the place: the document's part, then keys and indexes.
-    """
-
-    def __init__(self, path: tuple[str | int, ...], problem: str) -> None:
-        super().__init__(problem)
-        self.path = path
-        self.problem = problem
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(fault.problem for fault in faults))
+        self.faults = faults
 
 
 class Level(Strict, frozen=True):

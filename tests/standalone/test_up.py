@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from sqlalchemy import text
 
-from services.standalone import checks, up
+from services.standalone import up
 from services.standalone.up import Options
 from shared import database
 from shared.data_dir import DataDir
@@ -120,17 +120,6 @@ async def test_a_live_deployment_does_not_become_a_history(
         ports_from=0,
     )
     assert (await refusal(options)).endswith("use a new directory, --data-dir DIR.")
-
-
-def test_a_destination_without_its_secret_is_named() -> None:
-    def routing(secret: str | None) -> dict[str, object]:
-        return {"routing": {"destinations": {"crm": {"type": "webhook", "secret": secret}}}}
-
-    said = ["Warning: nothing will be sent to crm until MYAKU_SECRET_CRM is set."]
-    assert checks.missing_secrets(routing("secret://crm"), {}) == said
-    assert checks.missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM": "x"}) == []
-    assert checks.missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM_FILE": "x"}) == []
-    assert checks.missing_secrets(routing(None), {}) == []
 
 
 async def test_a_directory_that_is_in_use(tmp_path: Path, config: Path) -> None:
