@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --no-header --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo check test format lock bench
@@ -43,4 +44,5 @@ format: $(READY) ## Format the code, and mend what ruff can
 	$(BIN)/ruff check --fix .
 
 lock: $(READY) ## Resolve the dependencies of pyproject.toml anew
-	$(BIN)/uv pip compile pyproject.toml --extra standalone --extra dev --generate-hashes --universal --no-header --quiet -o requirements.lock
+	$(LOCK) --extra standalone --extra build --extra dev -o requirements.lock
+	$(LOCK) --extra build --constraint requirements.lock -o requirements.image.lock
