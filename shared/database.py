@@ -94,11 +94,6 @@ async def check(engine: AsyncEngine, url: str) -> None:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1 FROM scoring.partition LIMIT 1"))
     except LOST as error:
-        if getattr(getattr(error, "orig", None), "sqlstate", None) in UNMIGRATED:
-            shown = make_url(url).render_as_string(hide_password=True)
-            raise DatabaseUnavailable(
-                f"The database at {shown} has no tables of ours: run `myaku db migrate`."
-            ) from error
         raise unavailable(url, error) from error
 
 
@@ -143,5 +138,9 @@ def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
     """The sentence for a database that does not answer; the password is left out."""
     shown = make_url(url).render_as_string(hide_password=True)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    if getattr(cause, "sqlstate", None) in UNMIGRATED:
+        return DatabaseUnavailable(
+            f"The database at {shown} has no tables of ours: run `myaku db migrate`."
+        )
     why = "nothing answers there." if isinstance(cause, OSError) else str(cause)
     return DatabaseUnavailable(f"The database at {shown} cannot be used: {why}".strip())

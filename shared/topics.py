@@ -94,17 +94,20 @@ async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[s
     admin = AIOKafkaAdminClient(**kafka.client_options(settings))
     await kafka.start(admin, settings)
     try:
-        answer = await admin.create_topics(
-            [
-                NewTopic(
-                    name,
-                    count,
-                    replication_factor=settings.kafka_replication_factor,
-                    topic_configs=options,
-                )
-                for name, (count, options) in wanted.items()
-            ]
-        )
+        there = set(await admin.list_topics())
+        missing = [
+            NewTopic(
+                name,
+                count,
+                replication_factor=settings.kafka_replication_factor,
+                topic_configs=options,
+            )
+            for name, (count, options) in wanted.items()
+            if name not in there
+        ]
+        if not missing:
+            return
+        answer = await admin.create_topics(missing)
         for topic, code, *_ in answer.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:

@@ -1,22 +1,66 @@
-"""`myaku config`: check a configuration directory."""
+"""`myaku config`: check a configuration, publish it, and write the schemas for editors."""
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.console import Console
 
-from shared.configuration import revision
-from shared.configuration.files import SHIPPED, read_document
+from services.admin import publish as publishing
+from services.admin.summary import summary
+from shared.configuration.files import SHIPPED, read_document, shipped_parts
+from shared.configuration.schemas import schemas
+from shared.configuration.secrets import missing_secrets
+from shared.runtime import UserError
 
-app = typer.Typer(help="Check the configuration.", no_args_is_help=True)
-
-Directory = Annotated[
-    Path, typer.Argument(envvar="MYAKU_CONFIG_DIR", help="The configuration directory.")
-]
+app = typer.Typer(help="Check a configuration, and publish it.", no_args_is_help=True)
 
 
 @app.command()
-def check(directory: Directory = SHIPPED) -> None:
-    """Say whether a configuration can be used, and if not, where it is wrong."""
+def check(
+    directory: Annotated[
+        Path, typer.Argument(envvar="MYAKU_CONFIG_DIR", help="The configuration directory.")
+    ] = SHIPPED,
+) -> None:
+    """Say what a configuration holds, or else each fault with its file and line."""
     document = read_document(directory)
-    typer.echo(f"The configuration in {directory} is right: {revision(document)}.")
+    typer.echo(f"The configuration in {directory} is right.")
+    typer.echo(summary(document, shipped_parts(directory)))
+    for warning in missing_secrets(document, os.environ):
+        typer.echo(warning, err=True)
+
+
+@app.command()
+def publish(
+    directory: Annotated[Path, typer.Argument(help="The configuration directory.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where `myaku up` runs; without it MYAKU_KAFKA says where to publish."),
+    ] = None,
+    partitions: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of partitions when the log is made.")
+    ] = 4,
+) -> None:
+    """Let a configuration be in force from the next tick on. Makes the topics that are missing."""
+    document = read_document(directory)
+    settings = publishing.target(data_dir)
+    with Console(stderr=True).status(f"Publishing to {settings.kafka} …"):
+        said = asyncio.run(publishing.publish(settings, document, partitions=partitions))
+    typer.echo(said)
+
+
+@app.command()
+def schema(
+    directory: Annotated[Path, typer.Argument(help="Where to write them.")],
+) -> None:
+    """Write the JSON Schemas of the files, by which an editor completes and explains every key."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for part, content in schemas().items():
+            path = directory / f"{part}.schema.json"
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    except OSError as error:
+        raise UserError(f"{directory} cannot be written: {error.strerror}.") from None

@@ -22,6 +22,7 @@ from shared import database, topics
 from shared.configuration.files import SHIPPED, read_document
 from shared.configuration.secrets import missing_secrets
 from shared.data_dir import DEFAULT, DataDir, UpFile
+from shared.in_force import followed
 from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
 
@@ -155,6 +156,7 @@ async def _prepare(options: Options, settings: Settings, document: dict[str, Any
     await database.migrate(database_url)
     if options.clock == "events":
         await checks.refuse_live(database_url)
+    (await followed(database_url)).refuse_other_zone(document)
     await topics.create_log(
         settings,
         partitions=options.partitions,

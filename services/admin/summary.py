@@ -1,0 +1,34 @@
+"""What a configuration holds, in a few lines. Pure."""
+
+from collections.abc import Collection, Mapping, Sized
+from typing import Any
+
+from shared.configuration import Configuration, parse, revision
+
+
+def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
+    """A line for each file of a checked document, those as shipped being said, and its revision."""
+    holds = _holds(parse(document))
+    lines = [
+        f"{part}.yaml".ljust(16)
+        + holds.get(part, "")
+        + (" (as shipped)" if part in shipped else "")
+        for part in document
+    ]
+    return "\n".join([*lines, f"{'revision':<16}{revision(document)}"])
+
+
+def _holds(configuration: Configuration) -> dict[str, str]:
+    cards = configuration.scorecards
+    routing = configuration.routing
+    return {
+        "product": f"time zone {configuration.product.time_zone}",
+        "scorecards": f"{_counted(cards.metrics, 'metric')},"
+        f" {_counted(cards.scorecards, 'scorecard')}, {_counted(cards.bands, 'band')}",
+        "alerts": _counted(configuration.alerts.rules, "rule"),
+        "routing": _counted(routing.destinations, "destination"),
+    }
+
+
+def _counted(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
