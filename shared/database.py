@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -58,7 +58,7 @@ def create(
     `patience_seconds` is how long an answer may take; None is for ever.
     """
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        _as_asyncpg_wants(url),
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,
@@ -67,6 +67,15 @@ def create(
             "command_timeout": patience_seconds,
             "timeout": 10,
         },
+    )
+
+
+def _as_asyncpg_wants(url: str) -> URL:
+    """The driver calls `ssl` what everybody else, and every provider, calls `sslmode`."""
+    address = make_url(url).set(drivername="postgresql+asyncpg")
+    mode = address.query.get("sslmode")
+    return address.difference_update_query(["sslmode"]).update_query_dict(
+        {"ssl": mode} if mode else {}
     )
 
 

@@ -112,15 +112,22 @@ def _fetch_into(directory: Path) -> None:
 
 
 @asynccontextmanager
-async def running(leash: Leash) -> AsyncIterator[str]:
-    """Run a broker with an empty log; its address. Raises Unavailable, or UserError."""
+async def running(leash: Leash, properties: str = PROPERTIES) -> AsyncIterator[str]:
+    """Run a broker with an empty log; its address. Raises Unavailable, or UserError.
+
+    In the properties {port}, {controller_port} and {directory} are filled in.
+    """
     class_path = await asyncio.to_thread(fetch)
     with tempfile.TemporaryDirectory(prefix="myaku-kafka-") as name:
         directory = Path(name)
         address = f"127.0.0.1:{free_port()}"
-        await asyncio.to_thread(_format, directory, class_path, address)
-        properties = str(directory / "server.properties")
-        command = ["java", "-Xmx512m", "-cp", class_path, "kafka.Kafka", properties]
+        written = directory / "server.properties"
+        port = address.split(":")[1]
+        written.write_text(
+            properties.format(port=port, controller_port=free_port(), directory=directory)
+        )
+        await asyncio.to_thread(_format, written, class_path)
+        command = ["java", "-Xmx512m", "-cp", class_path, "kafka.Kafka", str(written)]
         process = await asyncio.to_thread(Kept, command, leash, directory / "kafka.log")
         try:
             await until_answers(address, process)
@@ -129,13 +136,7 @@ async def running(leash: Leash) -> AsyncIterator[str]:
             await asyncio.to_thread(process.stop)
 
 
-def _format(directory: Path, class_path: str, address: str) -> None:
-    properties = directory / "server.properties"
-    properties.write_text(
-        PROPERTIES.format(
-            port=address.split(":")[1], controller_port=free_port(), directory=directory
-        )
-    )
+def _format(properties: Path, class_path: str) -> None:
     # The tool takes an id that begins with "-" for an option: the first byte is 0.
     cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     tool = ["java", "-cp", class_path, "kafka.tools.StorageTool", "format"]

@@ -8,10 +8,8 @@ import tomllib
 import pytest
 import yaml
 
-from tests.deploy.units import BASE, ROOT, compose, tool
+from tests.deploy.units import BASE, ROOT, compose, copied, instructions, tool
 
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
-LINES = re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -21,11 +19,6 @@ def locked(name: str) -> dict[str, set[str]]:
     for package, version in re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.M):
         versions.setdefault(package, set()).add(version)
     return versions
-
-
-def instructions(keyword: str) -> list[str]:
-    """What follows the keyword, for each instruction of that kind."""
-    return [line.removeprefix(keyword).strip() for line in LINES if line.startswith(f"{keyword} ")]
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -55,15 +48,7 @@ def test_its_packages_are_those_of_the_tests_without_the_tools() -> None:
         assert re.split(r"[=<>\[; ]", wanted)[0] in image
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        word
-        for line in instructions("COPY")
-        if not line.startswith("--from")
-        for word in line.split()[:-1]
-    ],
-)
+@pytest.mark.parametrize("source", copied())
 def test_what_is_copied_is_there_and_not_ignored(source: str) -> None:
     assert (ROOT / source).exists()
     ignored = False

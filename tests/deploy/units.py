@@ -1,7 +1,9 @@
 """What Compose and Kubernetes are told to run of ours, read from their files in one form."""
 
+import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ SERVICES = ("ingest", "scoring", "alerts")
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """One container of ours: what it runs, with which environment, and what is asked of it."""
 
@@ -132,3 +134,26 @@ def _kubernetes_unit(workload: Document) -> Unit:
         probe_paths=frozenset(probe["path"] for probe in probes),
         grace_seconds=pod_of(workload)["terminationGracePeriodSeconds"] - sleep["seconds"],
     )
+
+
+def written_in(document: str, language: str) -> list[str]:
+    """The blocks of code of that language in a document of docs/, without their indentation."""
+    text = (ROOT / "docs" / document).read_text()
+    blocks = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for _, block in blocks]
+
+
+def instructions(keyword: str) -> list[str]:
+    """What follows the keyword in the Dockerfile, for each instruction of that kind."""
+    lines = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
+    return [line.removeprefix(keyword).strip() for line in lines if line.startswith(f"{keyword} ")]
+
+
+def copied() -> list[str]:
+    """What the image takes from the project."""
+    return [
+        name
+        for line in instructions("COPY")
+        if not line.startswith("--from")
+        for name in line.split()[:-1]
+    ]
