@@ -137,7 +137,7 @@ def _metrics(scorecards: Scorecards) -> Iterator[Fault]:
 def _fields(metric: Metric) -> Iterator[Fault]:
     needed, allowed = METRIC_FIELDS[metric.kind]
     for field in EXTRA_FIELDS:
-        given = getattr(metric, field) not in (None, {})
+        given = getattr(metric, field) is not None
         if field in needed and not given:
             yield Fault((), f"a {metric.kind} metric needs {field!r}")
         if given and field not in needed | allowed:

@@ -13,8 +13,7 @@ from shared.runtime import UserError
 
 PARTS = tuple(part.name for part in msgspec.structs.fields(Configuration))
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
-TEXT = "tag:yaml.org,2002:str"
-MERGE = "tag:yaml.org,2002:merge"
+TEXT, MERGE, NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "merge", "null"))
 
 
 def read_document(directory: Path) -> dict[str, Any]:
@@ -77,21 +76,22 @@ def _as_json(content: Any) -> Any:
 
 
 def _keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """What YAML would pass over in silence, with its line: a key twice, a key that is no text."""
+    """What YAML would pass over in silence, with its line: keys twice, of no text, of no value."""
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
             yield from _keys(child)
     if not isinstance(node, yaml.MappingNode):
         return
-    seen: set[str] = set()
+    seen: set[Any] = set()
     for key, child in node.value:
         line = key.start_mark.line + 1
         if key.tag not in (TEXT, MERGE):
             yield line, "a key is a text: put it into quotes"
         elif key.value in seen:
             yield line, f"{key.value!r} stands here a second time"
-        else:
-            seen.add(key.value)
+        elif child.tag == NULL:
+            yield line, f"{key.value} has no value: give it one, or leave it out"
+        seen.add(key.value)
         yield from _keys(child)
 
 

@@ -7,6 +7,7 @@ import msgspec
 from shared.configuration.types import Configuration
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NOT_GIVEN = ("default", None)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -16,6 +17,22 @@ def schemas() -> dict[str, dict[str, Any]]:
     """
     return {
         part.name: {"$schema": DIALECT, "title": f"{part.name}.yaml"}
-        | msgspec.json.schema(part.type)
+        | _without_null(msgspec.json.schema(part.type))
         for part in msgspec.structs.fields(Configuration)
     }
+
+
+def _without_null(schema: Any) -> Any:
+    """What is not given is left out: in a file, nothing is null."""
+    if isinstance(schema, list):
+        return [_without_null(each) for each in schema if each != {"type": "null"}]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _without_null(schema[key]) for key in schema if (key, schema[key]) != NOT_GIVEN}
+    match kept.pop("anyOf", []):
+        case []:
+            return kept
+        case [only]:
+            return only | kept
+        case choices:
+            return kept | {"anyOf": choices}

@@ -94,9 +94,9 @@ class Metric(Strict, frozen=True):
         EventText | None, Meta(description="The event type or group that the property belongs to.")
     ] = None
     where: Annotated[
-        dict[str, Scalar],
+        dict[str, Scalar] | None,
         Meta(description="Only events whose properties have these values."),
-    ] = field(default_factory=dict)
+    ] = None
     window: Annotated[
         Days | None, Meta(description="The last so many days, 1d to 120d, today being one of them.")
     ] = None
@@ -138,13 +138,14 @@ class Metric(Strict, frozen=True):
 
 
 def _of_kind(kind: str) -> dict[str, Any]:
-    """What a schema says of a metric of a kind: what it needs, and what it cannot have."""
+    """What a schema says of a metric of a kind: what it needs, and what it can have."""
     needed, allowed = METRIC_FIELDS[kind]
-    nothing: dict[str, Any] = {"enum": [None, {}]}
-    others = (*METRIC_FIELDS, *EXTRA_FIELDS)
-    given = {field: {"not": nothing} for field in (kind, *sorted(needed))}
-    left_out = {field: nothing for field in others if field not in given and field not in allowed}
-    return {"title": f"a {kind} metric", "required": list(given), "properties": given | left_out}
+    fields = [kind, *sorted(needed)]
+    return {
+        "title": f"a {kind} metric",
+        "required": fields,
+        "propertyNames": {"enum": fields + sorted(allowed)},
+    }
 
 
 ONE_KIND = {"oneOf": [_of_kind(kind) for kind in METRIC_FIELDS]}

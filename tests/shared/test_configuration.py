@@ -203,6 +203,7 @@ def test_the_first_fault_of_form_is_said_for_each_file(tmp_path: Path) -> None:
     [
         ("time_zone: UTC", "time_zone: UTC\ntime_zone: Asia/Tokyo", 2, "stands here a second time"),
         ("active:", "on:", 3, "a key is a text"),
+        ("time_zone: UTC", "time_zone:", 1, "time_zone has no value"),
         ("active:", "2026-01-01:", 3, "a key is a text"),
         ("active:", "? [active]\n  :", 3, "not valid YAML"),
     ],

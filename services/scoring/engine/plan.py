@@ -206,10 +206,11 @@ class _Compiler:
         types = sorted(set(named)) if named is not None else [selector]
         kind = SIGNAL_OF.get(metric.kind, metric.kind)
         kind = "last_day" if kind == "since_last" else kind
-        what = [kind, name, types, metric.where]
+        wanted = metric.where or {}
+        what = [kind, name, types, wanted]
         definition = canonical(what).decode()
         if definition not in self.signals:
-            where = tuple(sorted(metric.where.items()))
+            where = tuple(sorted(wanted.items()))
             signal = Signal(kind, name, frozenset(types), where, definition)
             self.signals[definition] = (len(self.signals), signal)
         return self.signals[definition][0]
