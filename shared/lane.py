@@ -23,8 +23,8 @@ class Lane:
         self.filled = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self.answer_ms: int | None = None  # the broker's newest answer to a fetch
-        self.answered_at = 0.0  # when that was, on the loop's clock
+        self.even_at = 0.0  # when all that was there had been handled, on the loop's clock
+        self.clock_ms: int | None = None  # where the partition's clock was seen last
 
     @property
     def ready(self) -> bool:

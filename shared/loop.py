@@ -25,6 +25,8 @@ from shared.lane import Lane
 from shared.offsets import Fenced
 from shared.runtime import Running, UserError, log
 from shared.settings import Settings
+from shared.stuck import Watchdog
+from shared.watch import Clock
 
 NOWHERE = TopicPartition("__none__", 0)
 """Polled when no partition is ready: `getmany()` must go on, and without names it means all."""
@@ -32,17 +34,13 @@ NOWHERE = TopicPartition("__none__", 0)
 POLL_MS = 200
 POLL_RECORDS_MAX = 5_000
 FINISH_SECONDS = 10
-STUCK_SECONDS = 90.0
-"""Without an assignment or an answer for so long, while the broker answers others: stuck."""
+BEHIND_SECONDS = 10.0
+"""A partition with records not handled for so long is behind; else they have only just come."""
 
 RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 10.0
 FENCED_SECONDS = 5.0
 """After a fence: longer than a heartbeat, so that a worker that was replaced learns it first."""
-
-
-class Stuck(Exception):
-    """The consumer gets nothing though the broker is there: only a new process helps."""
 
 
 class Room(Protocol):
@@ -53,6 +51,9 @@ class Room(Protocol):
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Handle records in order: state, results and offset in one transaction."""
+
+    def clock(self, partition: int) -> tuple[int | None, str]:
+        """Where a loaded partition's clock stands, and who holds it if all has been handled."""
 
     def drop(self, partition: int) -> None:
         """Forget the partition's state."""
@@ -68,21 +69,23 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.running = running
         self.lanes: dict[TopicPartition, Lane] = {}
         self.faults: asyncio.Queue[BaseException] = asyncio.Queue()
-        self.unassigned_since: float | None = None
+        self.group = ""
         self.consumer: AIOKafkaConsumer
+        self.watchdog: Watchdog
 
     async def run(self, group: str) -> None:
         """Consume until the process is to stop. Raises UserError where the log is not usable."""
+        self.group = group
         self.running.readiness.wait("partitions", "waiting for the consumer group")
         self.consumer = AIOKafkaConsumer(
             **kafka.group_options(self.settings, group),
             auto_offset_reset="none",
         )
         await kafka.start(self.consumer, self.settings)
+        self.watchdog = Watchdog(self.consumer, self.topic)
         try:
             if self.topic not in await self.consumer.topics():
                 raise kafka.no_topic(self.topic, self.settings)
-            self.unassigned_since = asyncio.get_running_loop().time()
             self.consumer.subscribe([self.topic], listener=self)
             await self._poll()
         finally:
@@ -109,43 +112,34 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if lane := self.lanes.get(place):
                     lane.put(records)
             self._measure()
-            await self._watch()
+            await self.watchdog.check(place for place, lane in self.lanes.items() if lane.ready)
 
     def _measure(self) -> None:
         """How far each partition is behind; the broker tells its end with every answer."""
+        now = asyncio.get_running_loop().time()
         for lane in self.lanes.values():
             highwater = self.consumer.highwater(lane.place) if lane.open else None
             if highwater is not None:
                 behind = max(0, highwater - lane.handled)
+                lane.even_at = lane.even_at if behind else now
                 metrics.LAG.labels(partition=str(lane.place.partition)).set(behind)
 
-    async def _watch(self) -> None:
-        """Raises Stuck when this process has to be started anew."""
-        now = asyncio.get_running_loop().time()
+    def clocks(self) -> list[Clock]:
+        """Where the clock of each partition of this process stands, and who would hold it."""
+        now, found = asyncio.get_running_loop().time(), []
         for lane in self.lanes.values():
-            answer_ms = self.consumer.last_poll_timestamp(lane.place) if lane.ready else None
-            if answer_ms is None or answer_ms != lane.answer_ms:
-                lane.answer_ms, lane.answered_at = answer_ms, now
-        since = [lane.answered_at for lane in self.lanes.values() if lane.ready]
-        since += [self.unassigned_since] if self.unassigned_since is not None else []
-        if not since or now - min(since) <= STUCK_SECONDS:
-            return
-        if await self._broker_answers():
-            raise Stuck(f"no records and no assignment of {self.topic} for {STUCK_SECONDS} s")
-        # It is the broker that is away: the time counts from its next answer on.
-        self.unassigned_since = None if self.unassigned_since is None else now
-        for lane in self.lanes.values():
-            lane.answered_at = now
-
-    async def _broker_answers(self) -> bool:
-        try:
-            return self.topic in await self.consumer.topics()
-        except KafkaError:
-            return False
+            partition = lane.place.partition
+            holder = f"{self.group} has not loaded partition {partition} of {self.topic}"
+            if lane.open:
+                lane.clock_ms, holder = self.room.clock(partition)
+                if now - lane.even_at > BEHIND_SECONDS:
+                    holder = f"{self.group} is behind in partition {partition} of {self.topic}"
+            found.append(Clock(partition, lane.clock_ms, holder))
+        return found
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Synchronous on purpose: no heartbeat is sent while it runs, and records flow already."""
-        self.unassigned_since = None
+        self.watchdog.assigned()
         if not assigned:
             self.running.readiness.done("partitions")
             return
@@ -160,7 +154,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Let what is being handled end within a deadline; the fence decides if it counts."""
-        self.unassigned_since = asyncio.get_running_loop().time()
+        self.watchdog.revoked()
         lanes = [lane for place in revoked if (lane := self.lanes.pop(place, None))]
         for lane in lanes:
             lane.close()
@@ -173,8 +167,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             partition = lane.place.partition
             self.room.drop(partition)
             self.running.readiness.done(f"partition {partition}")
-            with suppress(KeyError):
-                metrics.LAG.remove(str(partition))
+            metrics.LAG.remove_by_labels({"partition": str(partition)})
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()):
@@ -215,6 +208,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer.seek(lane.place, offset)
         self.consumer.resume(lane.place)
         lane.start(offset)
+        lane.even_at = asyncio.get_running_loop().time()
         self.running.readiness.done(f"partition {partition}")
         metrics.RELOADS.labels(cause=lane.cause).inc()
         log.info("partition loaded", topic=self.topic, partition=partition, next=offset)
@@ -230,3 +224,4 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer.pause(lane.place)
         self.running.readiness.wait(f"partition {partition}", str(error))
         self.room.drop(partition)
+        metrics.LAG.remove_by_labels({"partition": str(partition)})

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.database import LOST
+from shared.http_requests import HttpRequests
 from shared.runtime import log
 
 LIMIT_DEFAULT = 50
@@ -80,7 +81,8 @@ class EncodedPaths:
 
 
 def install(app: FastAPI) -> None:
-    """Let `{id:encoded}` stand in paths, and every error be answered as a problem."""
+    """Count requests, let `{id:encoded}` stand in paths, and answer every error as a problem."""
+    app.add_middleware(HttpRequests)
     app.add_middleware(EncodedPaths)
     for kind in LOST:
         app.add_exception_handler(kind, _on_lost)

@@ -1,11 +1,9 @@
-"""What surrounds a process: the clock, logs, the operations port, signals, and how it ends.
+"""What surrounds a process: the clock, its ports, signals, and how it ends.
 
 The only place that reads the wall clock, and the only one that catches everything.
 """
 
 import asyncio
-import json
-import logging
 import os
 import signal
 import socket
@@ -15,19 +13,18 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
 import uvicorn
-from prometheus_client import make_wsgi_app
+
+from shared import logs, metrics
+from shared.operations import Readiness, serve_operations
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_SECONDS = 25
 STOP_HARD_SECONDS = 30
-BUSY_SECONDS_MAX = 30
-"""An event loop that has not turned for so long is no longer alive."""
+BEAT_SECONDS = 1.0
 CLOCK_FILE = os.environ.get("MYAKU_CLOCK_FILE")
 """For tests and rehearsals only: a file that holds the time, in milliseconds since 1970."""
 
@@ -46,28 +43,6 @@ def now_ms() -> int:
         return int(Path(CLOCK_FILE).read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         raise UserError(f"MYAKU_CLOCK_FILE: no milliseconds in {CLOCK_FILE}: {error}.") from None
-
-
-class Readiness:
-    """What a service still waits for. Ready when nothing is left."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[str, str] = {}
-        self.facts: dict[str, Any] = {}
-        self.turned_at = time.monotonic()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the event loop has turned lately."""
-        return time.monotonic() - self.turned_at < BUSY_SECONDS_MAX
-
-    def wait(self, what: str, why: str) -> None:
-        """Not ready because of `what`."""
-        self.waiting[what] = why
-
-    def done(self, what: str) -> None:
-        """`what` no longer stands in the way."""
-        self.waiting.pop(what, None)
 
 
 class Running:
@@ -98,11 +73,11 @@ def run(
     parent_fd: int | None,
 ) -> int:
     """Run a service until it ends or is told to. The exit status: 0, or 1 with a sentence."""
-    configure_logs(log_format, log_level)
+    logs.configure(log_format, log_level)
     if CLOCK_FILE is not None:
         log.warning("the clock is driven: for tests and rehearsals only", file=CLOCK_FILE)
     readiness = Readiness()
-    _serve_operations(operations, readiness)
+    serve_operations(operations, readiness)
     deadline = threading.Timer(STOP_HARD_SECONDS, os._exit, (1,))
     deadline.daemon = True
     try:
@@ -125,7 +100,9 @@ def _explain(error: BaseException) -> int:
 async def _beat(readiness: Readiness) -> None:
     while True:
         readiness.turned_at = time.monotonic()
-        await asyncio.sleep(1)
+        await asyncio.sleep(BEAT_SECONDS)
+        late_seconds = time.monotonic() - readiness.turned_at - BEAT_SECONDS
+        metrics.LOOP_DELAY.observe(max(0.0, late_seconds))
 
 
 async def _main(
@@ -158,28 +135,6 @@ def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Runni
         running.stop.set()
 
 
-def configure_logs(log_format: str, log_level: str) -> None:
-    """One line an event on standard error: JSON, or for people."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(log_level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.dict_tracebacks] if log_format == "json" else []),
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
-
-
 def listen(port: int) -> socket.socket:
     """A listening socket on loopback (0: any free port). Raises UserError where it is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -202,50 +157,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve_http(app: Any, listener: socket.socket, running: Running) -> None:
-    """Serve an ASGI application until the process is to stop."""
+    """Serve an ASGI application until the process is to stop. Raises UserError if it ends early."""
     config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await running.stop.wait()
+    stop = asyncio.create_task(running.stop.wait())
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
     server.should_exit = True
     await serving
-
-
-class _Threads(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Scrapes are no news."""
-
-
-def _serve_operations(listener: socket.socket, readiness: Readiness) -> None:
-    """`/metrics`, `/livez`, `/readyz` on a thread of their own: a busy loop does not hide them."""
-    metrics = make_wsgi_app()
-
-    def answer(environ: Any, start_response: Any) -> Any:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            return metrics(environ, start_response)
-        waiting = dict(readiness.waiting)
-        status, body = {
-            "/livez": (
-                "200 OK" if readiness.alive else "503 Service Unavailable",
-                {"alive": readiness.alive},
-            ),
-            "/readyz": (
-                "503 Service Unavailable" if waiting else "200 OK",
-                {"ready": not waiting, "waiting": waiting, **readiness.facts},
-            ),
-        }.get(path, ("404 Not Found", {"paths": ["/metrics", "/livez", "/readyz"]}))
-        start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(body).encode()]
-
-    server = _Threads(listener.getsockname(), _Quiet, bind_and_activate=False)
-    server.socket.close()
-    server.socket = listener
-    server.server_name, server.server_port = listener.getsockname()
-    server.setup_environ()
-    server.set_app(answer)
-    threading.Thread(target=server.serve_forever, name="operations", daemon=True).start()
+    if not running.stop.is_set():
+        raise UserError("The HTTP server ended by itself: start again.")

@@ -15,6 +15,7 @@ from services.alerts.settings import AlertsSettings, read_secrets
 from shared import database, runtime
 from shared.events import HEALTH_CHANGES
 from shared.loop import Loop
+from shared.watch import Watch
 
 
 async def serve(
@@ -37,10 +38,13 @@ async def serve(
         wake=dispatcher.wake,
     )
     loop = Loop(settings, HEALTH_CHANGES, room, running)
+    moving = settings.clock == "wall"
+    watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
     app = create_app(engine, deliver_history=history, wake=dispatcher.wake)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-alerts"))
+            tasks.create_task(watch.run(running))
             tasks.create_task(runtime.serve_http(app, api, running))
             tasks.create_task(dispatcher.run(running))
     finally:

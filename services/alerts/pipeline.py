@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 
 from aiokafka import ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.decide import decide
-from services.alerts.load import load
+from services.alerts.load import load, load_accounts
 from services.alerts.records import Quarantined, decode
 from services.alerts.state import Effects, State
 from services.alerts.store import save, save_log, save_partitions
@@ -41,6 +40,7 @@ class Alerts:
         self.deliver_history = deliver_history
         self.wake = wake
         self.claims: dict[int, Claim] = {}
+        self.clocks_ms: dict[int, int | None] = {}
         self.thread = ThreadPoolExecutor(1, "rules")
 
     async def load(self, partition: int, marker: Marker | None) -> int:
@@ -50,7 +50,9 @@ class Alerts:
         async with transaction(self.database) as connection:
             held = await claim(connection, "alerts", partition, marker.id, self.owner)
             await save_partitions(connection, partition, marker.partitions)
+            state = await load_accounts(connection, partition, ())
         self.claims[partition] = held
+        self.clocks_ms[partition] = state.clock_ms
         return held.next
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
@@ -76,15 +78,19 @@ class Alerts:
                 place = (partition, held.log_id)
                 await save_log(connection, place, effects.barriers, bad)
         self.claims[partition] = moved
+        self.clocks_ms[partition] = state.clock_ms
         if any(note.deliver for note in effects.notifications):
             self.wake()
         _count(state, effects, bad)
 
+    def clock(self, partition: int) -> tuple[int | None, str]:
+        """Where the partition's clock stands, and whose ticks it waits for."""
+        return self.clocks_ms[partition], f"scoring sends no tick of partition {partition}"
+
     def drop(self, partition: int) -> None:
         """Forget the claim."""
         self.claims.pop(partition, None)
-        with suppress(KeyError):
-            metrics.CLOCK.remove(str(partition))
+        self.clocks_ms.pop(partition, None)
 
 
 def _count(state: State, effects: Effects, bad: Sequence[Quarantined]) -> None:
@@ -98,5 +104,4 @@ def _count(state: State, effects: Effects, bad: Sequence[Quarantined]) -> None:
     for event in effects.events:
         metrics.ALERTS.labels(change=event.what).inc()
     if state.clock_ms is not None:
-        metrics.CLOCK.labels(partition=partition).set(state.clock_ms / 1000)
         log.debug("committed", partition=partition, clock=iso_time(state.clock_ms))

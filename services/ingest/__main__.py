@@ -1,5 +1,6 @@
 """Wires the ingest service and runs it: `python -m services.ingest`."""
 
+import asyncio
 import sys
 
 from aiokafka import TopicPartition
@@ -10,6 +11,7 @@ from services.ingest.settings import IngestSettings
 from shared import database, kafka, runtime, topics
 from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
 from shared.settings import Settings
+from shared.watch import Watch
 
 
 async def serve(settings: Settings, running: runtime.Running) -> None:
@@ -27,7 +29,12 @@ async def serve(settings: Settings, running: runtime.Running) -> None:
         await _check_log(settings, partitions)
         rejected = await kafka.partitions_of(producer, USAGE_REJECTED)
         publisher = Publisher(producer, partitions, rejected)
-        await Ingest(settings, engine, publisher, runtime.now_ms, running).run()
+        ingest = Ingest(settings, engine, publisher, runtime.now_ms, running)
+        moving = settings.clock == "wall"
+        watch = Watch(ingest.clocks, runtime.now_ms, running.readiness, moving=moving)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ingest.run())
+            tasks.create_task(watch.run(running))
     finally:
         await producer.stop()
         await engine.dispose()

@@ -32,7 +32,9 @@ from shared.database import LOST, snapshot, transaction
 from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
 from shared.runtime import Running, log
 from shared.settings import Settings
+from shared.stuck import Watchdog
 from shared.times import iso_time
+from shared.watch import Clock
 
 NOWHERE = TopicPartition("__none__", 0)
 """Polled without partitions: `getmany()` must go on, or the member never joins again."""
@@ -53,6 +55,7 @@ class Owned:
 
     def __init__(self) -> None:
         self.ticker = Ticker()
+        self.behind = 0  # records in the log not yet handled
         self.sources: dict[str, str] = {}
 
     def note(self, source: str, time: str) -> None:
@@ -80,6 +83,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         self.owned: dict[TopicPartition, Owned] = {}
         self.busy = asyncio.Lock()
         self.consumer: AIOKafkaConsumer
+        self.watchdog: Watchdog
 
     async def run(self) -> None:
         """Consume until the process is to stop."""
@@ -89,6 +93,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
         )
         await kafka.start(self.consumer, self.settings)
+        self.watchdog = Watchdog(self.consumer, USAGE_EVENTS)
         try:
             if not await kafka.partitions_of(self.consumer, USAGE_EVENTS):
                 raise kafka.no_topic(USAGE_EVENTS, self.settings)
@@ -111,9 +116,15 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self._handle(batch)
                     await self._tick()
                 pause_seconds = RETRY_SECONDS_MIN
+                self.running.readiness.done("batch")
+                await self._measure()
+                await self.watchdog.check(self.consumer.assignment())
             except (KafkaError, *LOST) as error:
-                log.warning("batch not done, comes again", why=str(error) or repr(error))
+                why = str(error) or repr(error)
+                log.warning("batch not done, comes again", why=why)
+                self.running.readiness.wait("batch", why)
                 self._rewind(batch)
+                await self._measure()
                 await self.running.pause(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, RETRY_SECONDS_MAX)
 
@@ -142,7 +153,6 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._sweep(partition, tick_ms)
         await self._commit(batch)
         self._note(outcome)
-        self._measure(batch)
 
     def _rules(self) -> SigningRules:
         return SigningRules(
@@ -192,22 +202,43 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         for rejected in outcome.rejected:
             metrics.REJECTED.labels(reason=rejected.refused.reason).inc()
 
-    def _measure(self, batch: Batch) -> None:
-        for place, records in batch.items():
-            if place in self.owned and (highwater := self.consumer.highwater(place)) is not None:
-                behind = highwater - records[-1].offset - 1
-                metrics.LAG.labels(partition=str(place.partition)).set(behind)
+    async def _measure(self) -> None:
+        """How far each partition is behind: what was read has been handled, or is read again."""
+        for place, owned in list(self.owned.items()):
+            highwater = self._highwater(place)
+            if highwater is not None:
+                with suppress(IllegalStateError):  # taken away meanwhile
+                    owned.behind = max(0, highwater - await self.consumer.position(place))
+                    metrics.LAG.labels(partition=str(place.partition)).set(owned.behind)
+
+    def _highwater(self, place: TopicPartition) -> int | None:
+        """None also where the partition is not ours any more."""
+        ours = place in self.owned and place in self.consumer.assignment()
+        return self.consumer.highwater(place) if ours else None
+
+    def clocks(self) -> list[Clock]:
+        """The newest tick of each source partition of this process, and who holds the next."""
+        return [
+            Clock(
+                place.partition,
+                owned.ticker.written_ms,
+                f"ingest is behind in partition {place.partition} of {place.topic}"
+                if owned.behind
+                else f"ingest gets no answer about partition {place.partition} of {place.topic}",
+            )
+            for place, owned in self.owned.items()
+        ]
 
     async def _tick(self) -> None:
         """Write the live ticks that are due. All that was polled has been acknowledged here."""
         if self.settings.clock == "events":
             return
         for place, owned in list(self.owned.items()):
-            if place not in self.consumer.assignment() or self.consumer.highwater(place) is None:
+            if (highwater := self._highwater(place)) is None:
                 continue
             progress = Progress(
                 self.consumer.last_poll_timestamp(place),
-                self.consumer.highwater(place),
+                highwater,
                 await self.consumer.position(place),
             )
             time_ms = owned.ticker.due(self.now_ms(), progress)
@@ -227,6 +258,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Synchronous on purpose: heartbeats stand still while it runs."""
+        self.watchdog.assigned()
         self.owned |= {place: Owned() for place in assigned}
         self.running.readiness.done("partitions")
 
@@ -235,10 +267,10 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS), self.busy:
                 pass
+        self.watchdog.revoked()
         for place in revoked:
             self.owned.pop(place, None)
-            with suppress(KeyError):
-                metrics.LAG.remove(str(place.partition))
+            metrics.LAG.remove_by_labels({"partition": str(place.partition)})
 
 
 def _source_record(place: TopicPartition, record: ConsumerRecord) -> SourceRecord:

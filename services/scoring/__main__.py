@@ -11,6 +11,7 @@ from services.scoring.settings import ScoringSettings
 from shared import database, kafka, runtime
 from shared.events import USAGE_ACCEPTED
 from shared.loop import Loop
+from shared.watch import Watch
 
 
 async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.Running) -> None:
@@ -21,11 +22,14 @@ async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.
     producer = kafka.producer(settings)
     await kafka.start(producer, settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    room = Scoring(engine, producer, owner=owner, clock=settings.clock)
+    room = Scoring(engine, producer, owner=owner, moved_by=settings.clock, now_ms=runtime.now_ms)
     loop = Loop(settings, USAGE_ACCEPTED, room, running)
+    moving = settings.clock == "wall"
+    watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-scoring"))
+            tasks.create_task(watch.run(running))
             tasks.create_task(runtime.serve_http(create_app(engine), api, running))
     finally:
         await producer.stop()

@@ -1,9 +1,8 @@
 """One batch of one partition: read it, let the engine decide, save it, pass it on."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import relay
 from services.scoring.engine import Effects, State, advance, decode
-from services.scoring.engine.decode import Batch
+from services.scoring.engine.decode import Batch, Columns
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.windows import forget_things
 from services.scoring.load import Loaded, load, load_seen, refuse_other_count
@@ -32,6 +31,9 @@ COMMIT_EVENTS_MAX = 50_000
 COMMIT_TICKS_MAX = 250
 """A commit holds what arrived while the one before was running, up to these."""
 
+TICK_MS = 120_000
+"""Ticks come each minute: one that is older than the newest by more than this is missing."""
+
 
 @dataclass
 class Partition:
@@ -47,12 +49,19 @@ class Scoring:
     """The scoring room of the consumer loop."""
 
     def __init__(
-        self, database: AsyncEngine, producer: AIOKafkaProducer, *, owner: str, clock: str
+        self,
+        database: AsyncEngine,
+        producer: AIOKafkaProducer,
+        *,
+        owner: str,
+        moved_by: str,
+        now_ms: Callable[[], int],
     ) -> None:
         self.database = database
         self.producer = producer
         self.owner = owner
-        self.clock = clock
+        self.moved_by = moved_by
+        self.now_ms = now_ms
         self.partitions: dict[int, Partition] = {}
         self.thread = ThreadPoolExecutor(1, "engine")
 
@@ -66,7 +75,7 @@ class Scoring:
             await save_partitions(connection, held, marker.partitions)
         async with snapshot(self.database) as connection:
             loaded = await load(connection, held)
-        if loaded.state.clock.live and self.clock == "events":
+        if loaded.state.clock.live and self.moved_by == "events":
             raise UserError(
                 "This deployment is live and never returns to history: run it with --clock wall,"
                 " or for a history of its own use a new directory, --data-dir DIR."
@@ -79,11 +88,17 @@ class Scoring:
     async def _send_again(self, loaded: Loaded, held: Claim) -> None:
         """What the log lacks: the outbox that was left, and on a new log every newest record."""
         for _, records in loaded.outbox:
-            await relay.send(self.producer, held.partition, records)
+            await self._relay(held.partition, records)
         if loaded.relayed_log_id != held.log_id:
-            await relay.send(self.producer, held.partition, relay.newest(loaded.state))
+            await self._relay(held.partition, relay.newest(loaded.state))
             async with transaction(self.database) as connection:
                 await save_log_id(connection, held)
+
+    async def _relay(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> None:
+        waiting = metrics.RELAY.labels(partition=str(partition))
+        waiting.set(len(records))
+        await relay.send(self.producer, partition, records)
+        waiting.set(0)
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Handle records, in one transaction or, when they are many, in several."""
@@ -103,12 +118,14 @@ class Scoring:
                     await mark_relayed(connection, held.claim, held.relayed)
         held.relayed = None
         if effects.outbox:
-            await relay.send(self.producer, held.claim.partition, effects.outbox)
+            await self._relay(held.claim.partition, effects.outbox)
             held.relayed = effects.number
         evict(held.state)
         if effects.closed:
             forget_things(held.state)
         _count(held, effects)
+        if len(batch.events.events):
+            _measure(held.claim.partition, batch.events, self.now_ms())
 
     async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:
         """Decode the records, and bring into memory the days of deduplication that they need."""
@@ -126,11 +143,22 @@ class Scoring:
         """The one thread that computes: the event loop is free for heartbeats meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
 
+    def clock(self, partition: int) -> tuple[int | None, str]:
+        """Where the partition's clock stands, and of which source partitions it waits for ticks."""
+        clock = self.partitions[partition].state.clock
+        newest = dict(clock.live_ticks_ms)
+        for source, at_ms in newest.items():
+            metrics.SOURCE_TICK.labels(source_partition=str(source)).set(at_ms / 1000)
+        silent = _silent(newest, clock.source_partitions)
+        return clock.now_ms, f"ingest sends no tick of {silent}"
+
     def drop(self, partition: int) -> None:
         """Forget the partition's state."""
         self.partitions.pop(partition, None)
-        with suppress(KeyError):
-            metrics.CLOCK.remove(str(partition))
+        metrics.RELAY.remove_by_labels({"partition": str(partition)})
+        metrics.NEWEST_EVENT.remove_by_labels({"partition": str(partition)})
+        if not self.partitions:
+            metrics.SOURCE_TICK.clear()
 
 
 def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
@@ -162,5 +190,22 @@ def _count(held: Partition, effects: Effects) -> None:
     for bad in effects.quarantined:
         log.error("record put aside", partition=partition, offset=bad.offset, reason=bad.reason)
     if held.state.clock.now_ms is not None:
-        metrics.CLOCK.labels(partition=partition).set(held.state.clock.now_ms / 1000)
         log.debug("committed", partition=partition, clock=iso_time(held.state.clock.now_ms))
+
+
+def _measure(partition: int, events: Columns, now_ms: int) -> None:
+    newest_ms = min(int(events.times_ms.max()), now_ms)
+    metrics.NEWEST_EVENT.labels(partition=str(partition)).set(newest_ms / 1000)
+    waited_ms = now_ms - int(events.received_ms.min())
+    metrics.EVENT_SECONDS.observe(max(0, waited_ms) / 1000)
+
+
+def _silent(newest_ms: Mapping[int, int], source_partitions: int) -> str:
+    """The source partitions whose ticks are the oldest or missing, in words."""
+    missing = [source for source in range(source_partitions) if source not in newest_ms]
+    latest_ms = max(newest_ms.values(), default=0)
+    older = [source for source, at_ms in sorted(newest_ms.items()) if at_ms < latest_ms - TICK_MS]
+    silent = missing or older
+    if not silent:
+        return "any source partition"
+    return "source partition " + ", ".join(str(source) for source in silent)

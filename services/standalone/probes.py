@@ -12,18 +12,23 @@ NO_ANSWER = "answer"
 
 @dataclass(frozen=True)
 class Report:
-    """One service: what it waits for (nothing: it is ready), its lag and its oldest clock."""
+    """One service: what it waits for (nothing: it is ready), its lag and its oldest clock.
+
+    `held_by` says who holds a clock that stands still.
+    """
 
     waiting: dict[str, str]
     lag_records: int | None = None
     clock_seconds: float | None = None
+    held_by: tuple[str, ...] = ()
 
 
 async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True) -> Report:
     """Ask the operations port at `address` (http://…)."""
     try:
         answer = await client.get(f"{address}/readyz", timeout=TIMEOUT_SECONDS)
-        waiting = answer.json()["waiting"]
+        said = answer.json()
+        waiting = said["waiting"]
         if not metrics:
             return Report(waiting)
         page = await client.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS)
@@ -31,8 +36,13 @@ async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True)
         return Report({NO_ANSWER: str(error) or type(error).__name__})
     values = _values(page.text)
     lags = values.get("myaku_lag_records", [])
-    clocks = values.get("myaku_clock_seconds", [])
-    return Report(waiting, int(sum(lags)) if lags else None, min(clocks) if clocks else None)
+    clocks = values.get("myaku_clock_timestamp_seconds", [])
+    return Report(
+        waiting,
+        int(sum(lags)) if lags else None,
+        min(clocks) if clocks else None,
+        tuple(said.get("clock", {}).get("held_by", ())),
+    )
 
 
 def _values(page: str) -> dict[str, list[float]]:

@@ -23,6 +23,7 @@ class Row:
     pid: int | None
     lag_records: int | None
     clock: str | None
+    held_by: tuple[str, ...]
 
 
 async def report(data_dir: DataDir) -> list[Row]:
@@ -47,6 +48,7 @@ def row(up_file: UpFile, name: str, said: probes.Report) -> Row:
         pid=up_file.pids.get(name),
         lag_records=said.lag_records,
         clock=iso_time(round(clock * 1000)) if clock else None,
+        held_by=said.held_by,
     )
 
 
@@ -62,6 +64,9 @@ def show(rows: list[Row], console: Console) -> None:
             each.clock or "-",
         )
     console.print(table)
+    for each in rows:
+        for holder in each.held_by:
+            console.print(f"{each.service}: the clock stands still: {holder}.", soft_wrap=True)
 
 
 def _why(waiting: dict[str, str]) -> str:

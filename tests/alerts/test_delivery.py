@@ -18,6 +18,7 @@ from services.alerts.pipeline import Alerts
 from shared import database, runtime
 from shared.database import snapshot
 from shared.events import Mode
+from shared.operations import Readiness
 from tests.alerts.receiver import OLDER, SECRET, receiving, webhook
 from tests.alerts.rows import claimed, records
 from tests.alerts.world import HOUR_MS, MINUTE_MS, RULE, at_ms, config, health, tick
@@ -312,7 +313,7 @@ async def test_what_is_woken_is_delivered_at_once_and_history_never(
         raw = [config(AT_ONCE, destinations={"hook": webhook(receiver)}, to=["hook"])]
         await worker.handle(0, records([*raw, health(0, 55, 1, "old", mode="history")]))
         sender = dispatcher(engine, client, Wall())
-        running = runtime.Running(runtime.Readiness())
+        running = runtime.Running(Readiness())
         working = asyncio.create_task(sender.run(running))
         worker.wake, worker.deliver_history = sender.wake, True
         await worker.handle(0, records([health(0, 55, 1, "new", mode="history")], 2))

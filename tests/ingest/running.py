@@ -22,7 +22,8 @@ from shared.events import (
     Tick,
     encode,
 )
-from shared.runtime import Readiness, Running
+from shared.operations import Readiness
+from shared.runtime import Running
 from shared.settings import Settings
 from shared.times import iso_time
 from tests.conftest import SECRET_KEY

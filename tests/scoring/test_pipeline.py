@@ -72,7 +72,7 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 def scoring(engine: AsyncEngine, producer: AIOKafkaProducer, owner: str = "one") -> Scoring:
-    return Scoring(engine, producer, owner=owner, clock="events")
+    return Scoring(engine, producer, owner=owner, moved_by="events", now_ms=lambda: START_MS)
 
 
 async def sent(settings: Settings) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,8 @@ from shared.database import transaction
 from shared.events import USAGE_ACCEPTED, Marker
 from shared.loop import Loop
 from shared.offsets import Claim, advance, claim
-from shared.runtime import Readiness, Running
+from shared.operations import Readiness
+from shared.runtime import Running
 from shared.settings import Settings
 
 
@@ -46,6 +47,9 @@ class Ledger:
         offsets = [record.offset for record in records]
         assert offsets[0] == held.next
         self.committed.setdefault(partition, []).extend(offsets)
+
+    def clock(self, partition: int) -> tuple[int | None, str]:
+        return None, "nobody"
 
     def drop(self, partition: int) -> None:
         self.claims.pop(partition, None)

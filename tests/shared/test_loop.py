@@ -15,7 +15,8 @@ from shared.database import transaction
 from shared.events import USAGE_ACCEPTED
 from shared.loop import Loop
 from shared.offsets import claim
-from shared.runtime import Readiness, Running, UserError
+from shared.operations import Readiness
+from shared.runtime import Running, UserError
 from shared.settings import Settings
 from tests.conftest import remove_topics, settings_for
 from tests.processes import eventually

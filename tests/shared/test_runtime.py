@@ -15,7 +15,8 @@ import httpx2
 import pytest
 
 from shared import runtime
-from shared.runtime import LOOPBACK, Readiness, UserError, listen
+from shared.operations import Readiness
+from shared.runtime import LOOPBACK, UserError, listen
 from tests.driven_clock import DrivenClock
 
 PROGRAM = """
@@ -200,3 +201,43 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=f"Port {port} on {LOOPBACK} cannot be used"):
             listen(port)
+
+
+def test_an_http_server_that_ends_early_ends_the_process() -> None:
+    work = """
+    await asyncio.sleep(0.2)
+    server.should_exit = True
+    await running.stop.wait()
+"""
+    seize = """
+made = runtime._Server.__init__
+def keep(self, config):
+    global server
+    server = self
+    made(self, config)
+runtime._Server.__init__ = keep
+"""
+    with running(work + seize) as (process, _):
+        assert end(process) == (1, "The HTTP server ended by itself: start again.\n")
+
+
+def test_what_libraries_say_is_logged_in_the_same_shape() -> None:
+    work = """
+    import logging, warnings
+    logging.getLogger("uvicorn.error").error("port %s", 1)
+    logging.getLogger("aiokafka.conn").warning("of no interest")
+    warnings.warn("old ways")
+    await running.stop.wait()
+"""
+    with running(work) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        status, said = end(process)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert status == 0
+    assert [(line["level"], line["logger"]) for line in lines] == [
+        ("error", "uvicorn.error"),
+        ("warning", "py.warnings"),
+    ]
+    assert lines[0]["event"] == "port 1"
+    assert "old ways" in lines[1]["event"]
+    assert all(line["timestamp"].endswith("Z") for line in lines)

@@ -65,8 +65,11 @@ class Dispatcher:
     async def _due(self) -> list[str]:
         try:
             async with transaction(self.database) as connection:
-                metrics.OUTBOX.set(await outbox.count_waiting(connection))
-                return await outbox.due_destinations(connection, self.now_ms())
+                now_ms = self.now_ms()
+                number, overdue_ms = await outbox.waiting(connection, now_ms)
+                metrics.OUTBOX.set(number)
+                metrics.OUTBOX_AGE.set(overdue_ms / 1000)
+                return await outbox.due_destinations(connection, now_ms)
         except LOST as error:
             log.warning("the outbox cannot be read", why=str(error))
             return []
@@ -119,21 +122,29 @@ class Dispatcher:
         now_ms = self.now_ms()
         name = leased.destination
         async with transaction(self.database) as connection:
-            ours = await outbox.record(connection, leased, outcome, (begun_ms, now_ms))
+            status = await outbox.record(connection, leased, outcome, (begun_ms, now_ms))
             if outcome.kind == "throttled":
                 seconds = outcome.retry_after_seconds or THROTTLE_SECONDS
                 await outbox.hold_destination(connection, name, now_ms + 1000 * seconds)
             if outcome.kind == "gone" and destination:
                 await outbox.mark_gone(connection, name, destination.url)
-        self._say(leased, outcome, ours)
+        self._count(leased, outcome, status)
+        self._say(leased, outcome, status)
 
-    def _say(self, leased: Leased, outcome: Outcome, ours: bool) -> None:
+    def _count(self, leased: Leased, outcome: Outcome, status: str | None) -> None:
         name = leased.destination
         metrics.DELIVERIES.labels(destination=name, outcome=outcome.kind).inc()
+        if status == "dead":
+            metrics.DEAD.labels(destination=name).inc()
         if outcome.kind in ("unconfigured", "gone"):
             self.undeliverable[name] = outcome.error
+            metrics.UNDELIVERABLE.labels(destination=name).set(1)
         elif outcome.kind == "sent":
             self.undeliverable.pop(name, None)
+            metrics.UNDELIVERABLE.remove_by_labels({"destination": name})
+
+    def _say(self, leased: Leased, outcome: Outcome, status: str | None) -> None:
+        name = leased.destination
         if outcome.kind not in ("sent", "superseded"):
             log.warning(
                 "not delivered",
@@ -142,5 +153,5 @@ class Dispatcher:
                 outcome=outcome.kind,
                 why=outcome.error,
             )
-        if not ours:
+        if status is None:
             log.warning("sent after its lease had ended", notification=leased.id, destination=name)

@@ -54,14 +54,21 @@ async def due_destinations(connection: AsyncConnection, now_ms: int) -> list[str
     return list(rows.scalars())
 
 
-async def count_waiting(connection: AsyncConnection) -> int:
-    """How many notifications are not yet delivered."""
-    rows = await connection.execute(
-        text(
-            "SELECT count(*) FROM alerts.notification WHERE status IN ('queued', 'retry', 'leased')"
+async def waiting(connection: AsyncConnection, now_ms: int) -> tuple[int, int]:
+    """How many notifications are not yet delivered; how long the oldest due one has been due, ms.
+
+    A notification is due from when it was written, or from when it is to be tried again.
+    """
+    row = (
+        await connection.execute(
+            text(
+                "SELECT count(*) AS number,"
+                " min(greatest(at_ms, next_attempt_ms)) FILTER (WHERE status <> 'leased') AS due_ms"
+                " FROM alerts.notification WHERE status IN ('queued', 'retry', 'leased')"
+            )
         )
-    )
-    return int(rows.scalar_one())
+    ).one()
+    return row.number, 0 if row.due_ms is None else max(0, now_ms - row.due_ms)
 
 
 async def take(
@@ -151,10 +158,10 @@ async def is_gone(connection: AsyncConnection, name: str, url: str | None) -> bo
 
 async def record(
     connection: AsyncConnection, leased: Leased, outcome: Outcome, times: tuple[int, int]
-) -> bool:
+) -> str | None:
     """Keep what came of an attempt, (begun, ended) in milliseconds, and free the lane.
 
-    False, and nothing is changed, if the lease is no longer ours.
+    The notification's status now; None, and nothing is changed, if the lease is no longer ours.
     """
     begun_ms, now_ms = times
     after = _after(leased, outcome, now_ms)
@@ -178,7 +185,7 @@ async def record(
     )
     tries = rows.scalar_one_or_none()
     if tries is None:
-        return False
+        return None
     await connection.execute(
         text(
             "INSERT INTO alerts.delivery_attempt (partition, notification_id, number, at_ms,"
@@ -197,7 +204,7 @@ async def record(
             "retry_after": outcome.retry_after_seconds,
         },
     )
-    return True
+    return str(after["status"])
 
 
 def _after(leased: Leased, outcome: Outcome, now_ms: int) -> dict[str, str | int]:

@@ -1,0 +1,66 @@
+"""A consumer that gets nothing although the broker is there: only a new process helps."""
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.runtime import UserError
+
+STUCK_SECONDS = 90.0
+"""Without an assignment or an answer for so long, while the broker answers others: stuck."""
+
+
+class Stuck(UserError):
+    """The consumer is stuck; whoever started the process starts it again."""
+
+
+class Watchdog:
+    """Watches one consumer of a topic, on the event loop's clock."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
+        self.consumer = consumer
+        self.topic = topic
+        self.unassigned_since: float | None = _now()
+        self.answers: dict[TopicPartition, tuple[int | None, float]] = {}
+        """By place: the broker's newest answer to a fetch, and when it was first seen."""
+
+    def assigned(self) -> None:
+        """The group gave the consumer its partitions, or none."""
+        self.unassigned_since = None
+
+    def revoked(self) -> None:
+        """The group took them away: the next assignment is due."""
+        self.unassigned_since = _now()
+
+    async def check(self, places: Iterable[TopicPartition]) -> None:
+        """Raises Stuck. `places` are those that are fetched now."""
+        now = _now()
+        before, self.answers = self.answers, {}
+        for place in places:
+            answer_ms = self.consumer.last_poll_timestamp(place)
+            known_ms, since = before.get(place, (None, now))
+            self.answers[place] = (answer_ms, since if answer_ms == known_ms else now)
+        since_all = [since for _, since in self.answers.values()]
+        since_all += [self.unassigned_since] if self.unassigned_since is not None else []
+        if not since_all or now - min(since_all) <= STUCK_SECONDS:
+            return
+        if await self._broker_answers():
+            raise Stuck(
+                f"Nothing came of {self.topic}, neither records nor partitions, for"
+                f" {STUCK_SECONDS:.0f} seconds, although the broker answers: start again."
+            )
+        # It is the broker that is away: the time counts from its next answer on.
+        self.unassigned_since = None if self.unassigned_since is None else now
+        self.answers = {place: (answer_ms, now) for place, (answer_ms, _) in self.answers.items()}
+
+    async def _broker_answers(self) -> bool:
+        try:
+            return self.topic in await self.consumer.topics()
+        except KafkaError:
+            return False
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
