@@ -38,10 +38,15 @@ class Tick(msgspec.Struct, frozen=True, tag_field="type", tag=TICK):
 
 
 class Config(msgspec.Struct, frozen=True, tag_field="type", tag=CONFIG):
-    """A whole configuration; `revision` is that of the whole document."""
+    """A whole configuration; `revision` is that of the whole document.
+
+    `sequence` counts, from 1, the configurations that took effect in the partition. Scoring sets it
+    when it passes one on; 0 is as published.
+    """
 
     revision: str
     document: dict[str, Any]
+    sequence: int = 0
 
 
 class Barrier(msgspec.Struct, frozen=True, tag_field="type", tag=BARRIER):

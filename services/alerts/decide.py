@@ -143,8 +143,9 @@ class _Decision:
                 self._run(key, at_ms, deliver)
 
     def _configure(self, book: Rulebook) -> None:
-        if self.state.rulebook and self.state.rulebook.value == book.value:
-            return
+        known = self.state.rulebook
+        if known and (known.value == book.value or 0 < book.sequence <= known.sequence):
+            return  # sent again after a crash: a newer one may be in force
         gone = sorted(key for key in self.state.standings if key[1] not in book.rules)
         for key in gone if self.state.clock_ms is not None else ():
             deliver = self.state.live or self.deliver_history

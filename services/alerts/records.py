@@ -30,6 +30,7 @@ class Rulebook:
         record = msgspec.json.decode(value, type=Config)
         configuration = parse(record.document)
         self.value = value
+        self.sequence = record.sequence
         self.rules = {rule.id: Threshold.of(rule) for rule in configuration.alerts.rules}
         self.routing: Routing = configuration.routing
 

@@ -28,6 +28,7 @@ class Oracle:
     deliver_history: bool = False
     clock: int | None = None
     tick_was_live: bool = False
+    configuration: int = 0
     rules: list[dict[str, Any]] = field(default_factory=list)
     standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
@@ -39,7 +40,7 @@ class Oracle:
         if kind == "myaku.tick":
             self.tick(record)
         elif kind == "myaku.config":
-            self.configure(record["document"])
+            self.configure(record)
         elif kind == "health":
             self.news(record)
 
@@ -83,8 +84,12 @@ class Oracle:
         for account in sorted(self.ledger.health):
             self.run_timers(account, t, deliver=deliver)
 
-    def configure(self, document: dict[str, Any]) -> None:
+    def configure(self, record: dict[str, Any]) -> None:
         """Rules that are gone end what they opened; others go on in their new form."""
+        sequence, document = record.get("sequence", 0), record["document"]
+        if 0 < sequence <= self.configuration:
+            return
+        self.configuration = sequence
         rules = document["alerts"].get("rules", [])
         kept = [rule["id"] for rule in rules]
         for (_, rule_id), standing in sorted(self.standings.items()):

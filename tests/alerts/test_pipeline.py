@@ -19,7 +19,7 @@ from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Fenced
 from tests.alerts.rows import claimed, nobody, one, records, tables
-from tests.alerts.world import RULE, barrier, config, health, no_rules, tick
+from tests.alerts.world import RULE, barrier, config, health, no_rules, passed_on, tick
 from tests.processes import until
 
 AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
@@ -149,6 +149,21 @@ async def test_a_removed_rule_ends_alerts_of_accounts_without_news(engine: Async
     worker, _ = await claimed(engine)
     await worker.handle(0, records([config(AT_ONCE), tick(0), health(0, 50, 1)]))
     await worker.handle(0, records([no_rules()], 3))
+    assert await one(engine, "SELECT record->>'resolved_by' FROM alerts.alert") == "rule"
+
+
+async def test_configurations_that_are_sent_again_take_nothing_back(engine: AsyncEngine) -> None:
+    worker, _ = await claimed(engine)
+    first, second = passed_on(no_rules(), 1), passed_on(config(AT_ONCE), 2)
+    raw = [first, second, tick(0), health(0, 50, 1)]
+    await worker.handle(0, records(raw))
+    before = await tables(engine)
+    assert await one(engine, "SELECT state FROM alerts.alert") == "firing"
+    await worker.handle(0, records([first], 4))  # scoring died before it noted that it had sent
+    assert await tables(engine) == before
+    await worker.handle(0, records(raw[1:], 5))
+    assert await tables(engine) == before
+    await worker.handle(0, records([passed_on(no_rules(), 3)], 8))
     assert await one(engine, "SELECT record->>'resolved_by' FROM alerts.alert") == "rule"
 
 

@@ -51,7 +51,7 @@ LEVELS = {
 TITLES = ("{{ account.name }} fades", "{{ account.id }} ({{severity}}, {{ nobody }})", "plain")
 
 
-def rulebook(rules: list[dict[str, Any]], to: list[str]) -> Told:
+def rulebook(rules: list[dict[str, Any]], to: list[str], sequence: int = 0) -> Told:
     """A configuration record of these rules."""
     whole = document({"m": {"count": "a", "window": "1d"}})
     whole["alerts"] = {"rules": rules}
@@ -61,7 +61,7 @@ def rulebook(rules: list[dict[str, Any]], to: list[str]) -> Told:
         "destinations": {"one": {"type": "log"}, "two": {"type": "log"}},
         "to": to,
     }
-    body = {"type": "myaku.config", "revision": "any", "document": whole}
+    body = {"type": "myaku.config", "revision": "any", "document": whole, "sequence": sequence}
     return Told(b"myaku.config", json.dumps(body).encode())
 
 
@@ -87,7 +87,7 @@ def configs(draw: st.DrawFn) -> Told:
     """A configuration of some rules in some order, and two destinations."""
     names = draw(st.sampled_from((RULES, RULES[::-1], RULES[:1], RULES[1:], RULES[:1])))
     to = draw(st.sampled_from((["one"], ["two", "one", "two"])))
-    return rulebook([draw(rules(name)) for name in names], to)
+    return rulebook([draw(rules(name)) for name in names], to, draw(st.sampled_from((0, 1, 2, 3))))
 
 
 SCORES = (None, 10, 10, 29.9, 30, 39.9, 40, 45, 45, 49.9, 50, 55, 60, 65, 70, 70, 80, 90.1, 96)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from services.alerts.decide import decide
 from services.alerts.records import RawRecord, decode
 from services.alerts.state import Effects, State
@@ -71,6 +73,13 @@ def no_rules() -> RawRecord:
     """A configuration without rules."""
     document = {**DOCUMENT, "alerts": {"rules": []}, "routing": ROUTING}
     return 0, CONFIG.encode(), encode(Config(revision(document), document))
+
+
+def passed_on(configuration: RawRecord, sequence: int) -> RawRecord:
+    """A configuration as scoring passes it on: the `sequence`th of its partition."""
+    offset, key, value = configuration
+    record = msgspec.json.decode(value or b"", type=Config)
+    return offset, key, encode(msgspec.structs.replace(record, sequence=sequence))
 
 
 def tick(hours: float, mode: Mode = "live") -> RawRecord:

@@ -43,6 +43,7 @@ class Oracle:
         self.source_partitions = 0
         self.waiting: list[dict[str, Any]] = []
         self.next_config: dict[str, Any] | None = None
+        self.configurations = 0
         self.held: list[tuple[int, dict[str, Any]]] = []
         self.buckets: set[tuple[str, int, str, str]] = set()
 
@@ -84,7 +85,8 @@ class Oracle:
 
     def take_effect(self, record: dict[str, Any]) -> None:
         """A configuration begins: signals that it adds are collected from now on."""
-        self.outbox.append(("myaku.config", record))
+        self.configurations += 1
+        self.outbox.append(("myaku.config", record | {"sequence": self.configurations}))
         document = record["document"]
         scoring = {part: document[part] for part in ("product", "scorecards")}
         revision = "sha256:" + hashlib.sha256(canonical(scoring)).hexdigest()

@@ -169,6 +169,16 @@ def test_only_the_newest_of_waiting_configurations_takes_effect() -> None:
     assert windows == ["1d", "3d"]
 
 
+def test_configurations_are_numbered_as_they_take_effect() -> None:
+    first, second = (one({"count": "a", "window": f"{n}d"}) for n in (1, 2))
+    told = [first, tick(START), second, tick(START + HOUR), second, first, tick(START + 2 * HOUR)]
+    said = both(*told)
+    shown = [body for key, body in said.outbox if key == "myaku.config"]
+    windows = [each["document"]["scorecards"]["metrics"]["m"]["window"] for each in shown]
+    assert windows == ["1d", "2d", "1d"]
+    assert [each["sequence"] for each in shown] == [1, 2, 3]
+
+
 def test_a_new_signal_is_unknown_until_its_window_was_collected() -> None:
     old = config(document({"m": {"count": "a", "window": "2d"}}))
     new = config(document({"n": {"count": "b", "window": "2d"}}))

@@ -85,7 +85,7 @@ class Engine:
 
 def without_constants(value: Any) -> Any:
     """A health record without what this release never fills; other records as they are."""
-    if "sequence" not in value:
+    if "account_id" not in value:
         return value
     assert {name: value.pop(name) for name in ALWAYS} == ALWAYS
     return value | {"profile": (value["profile"], json_value(value["profile"]))}
@@ -121,7 +121,7 @@ def oracle_said(oracle: Oracle) -> Said:
 
 
 def _with_profile(value: dict[str, Any]) -> dict[str, Any]:
-    if "sequence" not in value:
+    if "account_id" not in value:
         return value
     return value | {"profile": (value["profile"], json_value(value["profile"]))}
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from msgspec.structs import replace
 
 from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
@@ -135,11 +136,11 @@ class _Step:
         value, state.next_config = state.next_config, None
         if value is None:
             return
-        config = decode_body(CONFIG.encode(), value)
-        assert isinstance(config, Config)
-        state.active_config = value
+        sequence = _config(state.active_config).sequence + 1 if state.active_config else 1
+        config = replace(_config(value), sequence=sequence)
+        state.active_config = encode(config)
         self.effects.config_changed = True
-        self.effects.outbox.append((CONFIG.encode(), value))
+        self.effects.outbox.append((CONFIG.encode(), state.active_config))
         if state.plan is None or scoring_revision(config.document) != state.plan.revision:
             replan(state, compile_plan(config.document), self.effects)
 
@@ -248,3 +249,9 @@ class _Step:
                 )
             )
         accounts.history[:count] = row
+
+
+def _config(value: bytes) -> Config:
+    config = decode_body(CONFIG.encode(), value)
+    assert isinstance(config, Config)
+    return config
