@@ -154,7 +154,8 @@ async def select_partitions(connection: AsyncConnection) -> list[dict[str, Any]]
     """Where each partition stands, ascending."""
     rows = await connection.execute(
         text(
-            "SELECT p.partition, p.clock->'clock' ->> 'live' AS live, p.duplicates, p.too_old,"
+            "SELECT p.partition, p.clock->'clock' ->> 'live' AS live, p.counted,"
+            " p.duplicates, p.too_old,"
             " (p.clock->'clock'->>'now_ms')::bigint AS now_ms, p.next, p.log_id,"
             " (SELECT count(*) FROM scoring.account a WHERE a.partition = p.partition) AS accounts,"
             " (SELECT count(*) FROM scoring.quarantine q WHERE q.partition = p.partition)"
@@ -169,6 +170,7 @@ async def select_partitions(connection: AsyncConnection) -> list[dict[str, Any]]
             "next": row.next,
             "log_id": row.log_id,
             "accounts": row.accounts,
+            "counted": row.counted,
             "duplicates": row.duplicates,
             "too_old": row.too_old,
             "quarantined": row.quarantined,

@@ -28,6 +28,7 @@ class Rows:
     partition: int
     number: int
     clock: str
+    counted: int
     duplicates: int
     too_old: int
     configuration: Columns | None
@@ -55,6 +56,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         partition=state.partition,
         number=effects.number,
         clock=encode({"clock": state.clock, "next_number": state.next_number}).decode(),
+        counted=effects.events,
         duplicates=effects.duplicates,
         too_old=effects.too_old,
         configuration=_columns(_configuration(state)) if effects.config_changed else None,

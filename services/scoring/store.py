@@ -19,9 +19,10 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     claim = await advance(connection, held, offset)
     writer = _Writer(connection, claim.partition)
     await writer.run(
-        "UPDATE scoring.partition SET clock = $2, duplicates = duplicates + $3,"
-        " too_old = too_old + $4 WHERE partition = $1",
+        "UPDATE scoring.partition SET clock = $2, counted = counted + $3,"
+        " duplicates = duplicates + $4, too_old = too_old + $5 WHERE partition = $1",
         rows.clock,
+        rows.counted,
         rows.duplicates,
         rows.too_old,
     )
