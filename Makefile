@@ -27,7 +27,7 @@ setup: $(READY) ## The virtual environment, with all that is needed
 up: $(READY) ## Everything in one command, until Ctrl-C
 	@$(BIN)/myaku up
 
-demo: $(READY) ## A simulated product's last 90 days, and who is slipping away
+demo: $(READY) ## A simulated product: its last 90 days, then live, until Ctrl-C
 	@$(BIN)/myaku demo
 
 check: $(READY) ## Formatting, lint, types, who may import whom

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -80,20 +79,15 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
         data_dir: DataDirOption = simulated.DIRECTORY,
-        once: Annotated[bool, typer.Option("--once", help="End when all is shown.")] = False,
+        once: Annotated[bool, typer.Option("--once", help="End after the history.")] = False,
     ) -> None:
-        """Play a simulated product's 90 days, and show who is at risk, why, and whom we told."""
+        """A simulated product: 90 days at once, then live over HTTP and Kafka, until Ctrl-C."""
         simulated.make_directory(data_dir)
-        options = standalone.Options(data_dir, clock="events", ports_from=0)
+        options = standalone.Options(data_dir, simulated.CONFIG, clock="events", ports_from=0)
         console = Console()
-        stays = sys.stdin.isatty() and not once
 
         async def work(installation: standalone.Installation) -> None:
-            await installation.while_watched(simulated.play(installation, console))
-            if stays:
-                show_where(installation, console)
-                console.print("Ctrl-C ends it; --once ends by itself.", highlight=False)
-                await installation.watch()
+            await simulated.Demo(installation, console).run(once=once)
 
         asyncio.run(run_until_told(options, Console(stderr=True), work))
 

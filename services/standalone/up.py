@@ -108,6 +108,33 @@ class Installation:
         for task in done:
             await task
 
+    async def go_live(self) -> None:
+        """Leave history for good: the services start again with the wall clock, on the same log."""
+        for service in reversed(self.services):
+            await service.stop()
+        os.environ["MYAKU_CLOCK"] = self.up_file.clock = "wall"
+        for service in self.services:
+            service.start(asyncio.get_running_loop().time())
+        await self.until_ready()
+        self.write_up_file()
+
+    async def until_ready(self) -> None:
+        """Wait until every service is ready. Raises UserError."""
+        waiting: dict[str, dict[str, str]] = {}
+        async with httpx2.AsyncClient() as client:
+            for _ in range(int(READY_SECONDS / POLL_SECONDS)):
+                for service in self.services:
+                    if service.pid is None:
+                        raise UserError(f"{service.name} does not start: {service.last_words()}")
+                    address = self.up_file.operations[service.name]
+                    report = await probes.ask(client, address, metrics=False)
+                    waiting[service.name] = report.waiting
+                if not any(waiting.values()):
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+        late = {name: why for name, why in waiting.items() if why}
+        raise UserError(f"Not ready after {READY_SECONDS} seconds, waiting for {late}.")
+
     def say(self, line: str) -> None:
         """Tell whoever sits at the terminal."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -248,20 +275,7 @@ async def _start_services(stack: AsyncExitStack, installation: Installation) -> 
         stack.push_async_callback(service.stop)
         service.start(loop.time())
         installation.services.append(service)
-    waiting: dict[str, dict[str, str]] = {}
-    async with httpx2.AsyncClient() as client:
-        for _ in range(int(READY_SECONDS / POLL_SECONDS)):
-            for service in installation.services:
-                if service.pid is None:
-                    raise UserError(f"{service.name} does not start: {service.last_words()}")
-                address = installation.up_file.operations[service.name]
-                report = await probes.ask(client, address, metrics=False)
-                waiting[service.name] = report.waiting
-            if not any(waiting.values()):
-                return
-            await asyncio.sleep(POLL_SECONDS)
-    late = {name: why for name, why in waiting.items() if why}
-    raise UserError(f"Not ready after {READY_SECONDS} seconds, waiting for {late}.")
+    await installation.until_ready()
 
 
 async def _finish(installation: Installation, settings: Settings) -> None:

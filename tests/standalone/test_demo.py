@@ -1,100 +1,175 @@
-"""The simulated product is the same for everybody, and has the shapes that it claims."""
+"""What the demo shows is what the APIs say, it fits into a terminal, and the ledger is equal."""
 
+import asyncio
 import json
+import re
+import signal
 from collections import Counter
-from datetime import datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from services.standalone.demo import demo, product, tables
-from services.standalone.demo.product import DAYS, FIRST_DAY, LAST_DAY, STORIES
-from shared.data_dir import DataDir
+from services.standalone.demo import demo, tables
+from services.standalone.demo.ledger import ledger
+from services.standalone.demo.news import Arrivals, Moves
+from services.standalone.demo.reading import Reading
+from services.standalone.demo.screen import Scene, screen
+from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
+from tests.end_to_end.installation import start
 
-EVENTS = product.events()
-ACCOUNTS = {account.id: account for account in product.accounts()}
-WEEK = 7
+MINUTE_MS = 60_000
+UP_FILE = UpFile(
+    kafka="127.0.0.1:44001",
+    database_url="",
+    scoring="http://127.0.0.1:44002",
+    alerts="http://127.0.0.1:44003",
+    operations={},
+    config="",
+    clock="wall",
+    secret_key="",
+    pids={},
+)
 
 
-def day_of(event: dict[str, str]) -> int:
-    return (datetime.fromisoformat(event["time"]).date() - FIRST_DAY).days
+def health(sequence: int, login: float, nps: float, cause: str = "events") -> dict[str, Any]:
+    """A record of an account with two measures, contributing so many points."""
+    score = login + nps
+    return {
+        "account_id": "emberly",
+        "sequence": sequence,
+        "score": score,
+        "band": "at_risk" if score < 50 else "watch",
+        "profile": {"name": "Emberly", "csm": "ana@example.com"},
+        "drivers": [
+            {"measure": "login_rate_28d", "value": 0.4, "contribution": login, "change": 0.0}
+            | {"cause": "events"},
+            {"measure": "nps", "value": 2.0, "contribution": nps, "change": -1.0, "cause": cause},
+        ],
+    }
 
 
-def uses(story: str, first_day: int, days: int) -> int:
-    """Events of use by all accounts of a story in some days."""
-    return sum(
-        1
-        for event in EVENTS
-        if event["type"] == "feature.used"
-        and ACCOUNTS[event["account_id"]].story == story
-        and first_day <= day_of(event) < first_day + days
+def alert(state: str = "firing", severity: str = "warning") -> dict[str, Any]:
+    return {
+        "id": "al_1",
+        "account_id": "emberly",
+        "score": 45.0,
+        "state": state,
+        "severity": severity,
+        "title": "Churn risk: Emberly is at 45.0",
+        "opened_at": "2026-05-11T00:00:00.000Z",
+        "resolved_at": None,
+        "owner": "ana@example.com",
+        "reasons": [{"text": "Nps is 2 (was 9), which costs 9 points."}],
+    }
+
+
+def test_a_move_is_the_sum_of_all_between_and_names_its_measure_and_cause() -> None:
+    moves = Moves(5 * MINUTE_MS)
+    moves.note(0, [health(1, 40, 12)])
+    moves.note(1_000, [health(2, 41, 8)])
+    moves.note(2_000, [health(5, 41, 4), health(5, 41, 4)])
+    (move,) = moves.recent()
+    assert (move.before, move.after, move.points) == (52, 45, -7)
+    assert (move.measure, move.value, move.cause) == ("nps", 2.0, "events")
+    assert move.band_before == "watch"
+
+
+def test_what_moved_before_the_window_is_no_news() -> None:
+    moves = Moves(5 * MINUTE_MS)
+    moves.note(0, [health(1, 40, 12)])
+    moves.note(MINUTE_MS, [health(2, 40, 4)])
+    assert len(moves.recent()) == 1
+    moves.note(6 * MINUTE_MS, [health(2, 40, 4)])
+    assert moves.recent() == []
+
+
+@pytest.mark.parametrize("points", [0.0, 0.9])
+def test_a_tremble_is_no_news(points: float) -> None:
+    moves = Moves(5 * MINUTE_MS)
+    moves.note(0, [health(1, 40, 12)])
+    moves.note(1_000, [health(2, 40 + points, 12)])
+    assert moves.recent() == []
+
+
+def test_an_alert_arrives_once_and_again_when_it_gets_worse_or_is_over() -> None:
+    arrivals = Arrivals()
+    assert arrivals.note(5, []) == []
+    assert arrivals.note(10, [alert()]) == [alert()]
+    assert arrivals.note(20, [alert(), alert()]) == []
+    assert arrivals.note(25, [alert("recovering")]) == []
+    assert arrivals.note(30, [alert(severity="critical")]) == [alert(severity="critical")]
+    assert arrivals.note(40, [alert("resolved", "critical")]) == [alert("resolved", "critical")]
+    assert [arrivals.at_ms(one) for one in (alert(), alert("resolved", "critical"))] == [10, 40]
+
+
+def test_what_stands_at_the_first_look_has_not_arrived() -> None:
+    arrivals = Arrivals()
+    assert arrivals.note(10, [alert()]) == []
+    assert arrivals.at_ms(alert()) == 0
+
+
+def scene(accounts: int) -> Scene:
+    moves = Moves(5 * MINUTE_MS)
+    many = [
+        health(1, 40, 12) | {"account_id": str(number), "profile": {"name": f"Emberly {number}"}}
+        for number in range(accounts)
+    ]
+    moves.note(0, many)
+    moves.note(1, [{**one, **health(2, 40, 4), "account_id": one["account_id"]} for one in many])
+    partition = {"clock": "2026-05-28T12:01:00.000Z", "counted": 7}
+    return Scene(
+        began_ms=0,
+        now_ms=134_000,
+        reading=Reading(many, [alert()] * accounts, [], [partition]),
+        moves=moves.recent(),
+        alerts=[(alert(), 61_000)] + [(alert(), 0)] * accounts,
+        sent=Counter({"HTTP": 1200, "Kafka": 1300}),
+        rates={"HTTP": 4.3, "Kafka": 5.1},
+        counted=2500,
+        up_file=UP_FILE,
+        data_dir=".myaku/demo",
     )
 
 
-def test_a_seed_gives_the_same_bytes_and_another_seed_others() -> None:
-    assert product.ndjson() == product.ndjson()
-    assert product.ndjson(1) != product.ndjson(2)
-
-
-def test_the_events_are_native_in_order_and_each_of_its_own_id() -> None:
-    times = [event["time"] for event in EVENTS]
-    assert times == sorted(times)
-    assert len({event["id"] for event in EVENTS}) == len(EVENTS)
-    assert {day_of(event) for event in EVENTS} == set(range(DAYS))
-    assert max(times)[:10] == LAST_DAY.isoformat()
-    assert 20_000 <= len(EVENTS) <= 40_000
-
-
-def test_every_account_begins_with_its_profile() -> None:
-    profiles = {
-        event["account_id"]: event for event in EVENTS if event["type"] == "account.updated"
-    }
-    assert profiles.keys() == ACCOUNTS.keys()
-    assert {day_of(event) for event in profiles.values()} == {0}
-    for account in ACCOUNTS.values():
-        found = profiles[account.id]["properties"]
-        assert found["name"] == account.name
-        assert {"size", "seats", "mrr", "csm", "renews_on"} <= found.keys()
-        assert found["renews_on"] > LAST_DAY.isoformat()
-    assert Counter(account.story for account in ACCOUNTS.values()) == STORIES
-    assert {account.size for account in ACCOUNTS.values()} == {"S", "M", "E"}
-
-
-def test_the_week_has_a_rhythm() -> None:
-    by_weekday = Counter((FIRST_DAY.weekday() + day_of(event)) % WEEK for event in EVENTS)
-    assert max(by_weekday[5], by_weekday[6]) * 4 < min(by_weekday[day] for day in range(5))
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60), (80, 10)])
+@pytest.mark.parametrize("accounts", [0, 1, 80])
+def test_the_screen_fits_and_says_all_that_it_should(
+    width: int, height: int, accounts: int
+) -> None:
+    console = Console(width=width, height=height, record=True, file=StringIO())
+    console.print(screen(scene(accounts), width, height))
+    shown = console.export_text()
+    lines = shown.rstrip("\n").splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= max(height, 20)
+    for words in ("live for 2:14", "HTTP 4.3 events/s", "sent 2,500, counted 2,500", "Ctrl-C"):
+        assert words in shown
+    for words in ("http://127.0.0.1:44002/v1/accounts", "http://127.0.0.1:44003/v1/alerts"):
+        assert words in shown
+    assert "00:01:01" in shown, "the alert that has come"
+    if accounts:
+        assert "52.0 → 44.0" in shown
+        assert "would recommend us: 2 of 10" in shown
 
 
 @pytest.mark.parametrize(
-    ("story", "least", "most"),
+    ("counted", "words"),
     [
-        ("steady", 0.9, 1.1),
-        ("growing", 1.6, 2.5),
-        ("fading", 0.01, 0.1),
-        ("silent", 0, 0),
-        ("returning", 0.8, 1.3),
+        (1_060, "Equal: every event was counted, and none twice."),
+        (1_059, "Not equal: 1 differ."),
+        (1_061, "Not equal: 1 differ."),
     ],
 )
-def test_how_the_last_two_weeks_compare_with_the_first_two(
-    story: str, least: float, most: float
-) -> None:
-    assert least <= uses(story, DAYS - 14, 14) / uses(story, 0, 14) <= most
-
-
-def test_who_returns_was_away_and_who_never_came_stays_so() -> None:
-    for account in ACCOUNTS.values():
-        if account.story == "returning":
-            away = range(account.begins + 1, account.ends)
-            assert {account.activity(day) for day in away} == {0.0}
-    per_seat = {
-        story: uses(story, 0, DAYS)
-        / sum(account.seats for account in ACCOUNTS.values() if account.story == story)
-        for story in ("never at home", "steady")
-    }
-    assert per_seat["never at home"] * 3 < per_seat["steady"]
+def test_the_ledger_says_whether_it_is_equal(counted: int, words: str) -> None:
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(ledger(1_000, Counter({"HTTP": 20, "Kafka": 40}), counted))
+    shown = console.export_text()
+    assert words in shown
+    assert "1,060" in shown
 
 
 def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
@@ -102,30 +177,22 @@ def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
     unknown = {"measure": "of_my_own", "value": 2.5, "score": 20.0}
     good = {"measure": "nps", "value": 9.0, "score": 90.0}
     profile = {"name": "Emberly", "size": "E", "mrr": "2812.00", "currency": "EUR"}
-    account = {"account_id": "demo-05", "profile": profile, "score": 12.4, "band": "critical"}
+    account = {"account_id": "emberly", "profile": profile, "score": 12.4, "band": "critical"}
     accounts = [
         account | {"change_28d": -51.2, "drivers": [good, unknown, driver]},
         {**account, "profile": {}, "score": None, "change_28d": None, "drivers": []},
     ]
-    alert = {
-        "title": "Emberly: health 12, critical",
-        "severity": "critical",
-        "opened_at": "2026-05-11T00:00:00.000Z",
-        "resolved_at": None,
-        "reasons": [{"text": "days silent 21"}],
-        "owner": "ana@example.com",
-    }
     console = Console(width=100, record=True, file=StringIO())
-    console.print(tables.at_risk(accounts), tables.alerts([alert, alert | {"reasons": []}]))
+    console.print(tables.at_risk(accounts), tables.alerts([alert(), alert() | {"reasons": []}]))
     shown = console.export_text()
     assert max(map(len, shown.splitlines())) <= 100
     for words in ("2 accounts at risk", "21 days without use", "2,812 EUR", "-51", "2026-05-11"):
         assert words in shown
     narrow = Console(width=80, record=True, file=StringIO())
-    narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert], 80))
+    narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert()], 80))
     shown = narrow.export_text()
     assert max(map(len, shown.splitlines())) <= 80
-    for words in ("21 days without use", "of my own 2.5", "days silent 21"):
+    for words in ("21 days without use", "of my own 2.5", "Nps is 2 (was 9)"):
         assert words in shown, "a reason has a line of its own, and is not broken"
     assert tables.reasons([good, unknown, driver]) == ["21 days without use", "of my own 2.5"]
 
@@ -150,3 +217,31 @@ def test_a_demo_that_runs_is_left_alone(tmp_path: Path) -> None:
     DataDir(tmp_path).take()
     with pytest.raises(UserError, match="A demo runs in"):
         demo.make_directory(tmp_path)
+
+
+async def test_history_then_live_scores_and_alerts_and_at_the_end_an_equal_ledger(
+    tmp_path: Path,
+) -> None:
+    process = await start("demo", data_dir=tmp_path / "demo")
+    assert process.stdout
+    printed: list[str] = []
+    try:
+        async with asyncio.timeout(300):
+            while not re.search(r"\d alert  ", "".join(printed)):
+                line = (await process.stdout.readline()).decode()
+                assert line, "".join(printed)
+                printed.append(line)
+            process.send_signal(signal.SIGINT)
+            printed.append((await process.stdout.read()).decode())
+            assert await process.wait() == 0, "".join(printed)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    said = "".join(printed)
+    assert re.search(r"score  .*watch → at_risk; would recommend us: \d of 10 \(events\)", said)
+    assert re.search(r"\d alert  Churn risk: .* \(warning\) for \w+: \w+", said)
+    assert "Equal: every event was counted, and none twice." in said
+    for way in ("live over HTTP", "live through Kafka"):
+        sent = re.search(rf"sent {way} +│ +([\d,]+)", said)
+        assert sent, said
+    assert "Traceback" not in said

@@ -1,24 +1,32 @@
-"""`myaku demo`: the simulated product through the real thing, and what Myaku says of it."""
+"""`myaku demo`: the simulated product's history through the real thing, then its life."""
 
 import asyncio
 import shutil
 import sys
+from collections.abc import Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from rich.console import Console
 
-from services.standalone.demo import product, tables
+from services.standalone.demo import history, product, tables
+from services.standalone.demo import reading as public
+from services.standalone.demo.ledger import ledger
+from services.standalone.demo.reading import Reading
+from services.standalone.demo.show import Show
+from services.standalone.demo.traffic import Traffic
+from services.standalone.drain import drain
 from services.standalone.up import Installation
 from shared.data_dir import DEFAULT, DataDir
-from shared.runtime import UserError
+from shared.runtime import UserError, now_ms
+from shared.settings import Settings
 
 DIRECTORY = DEFAULT / "demo"
+CONFIG = Path(__file__).with_name("config")
 MARKER = "demo"
-PAGE = 500
 AT_RISK = ("critical", "at_risk")
-RESOLVED_MAX = 5
+LEDGER_SECONDS = 25
 
 
 def make_directory(path: Path) -> None:
@@ -42,19 +50,85 @@ def make_directory(path: Path) -> None:
         raise UserError(f"{path} cannot be used: {error}.") from None
 
 
-async def play(installation: Installation, console: Console) -> None:
-    """Replay the simulated product to its end and show what came of it. Raises UserError."""
-    path = installation.data_dir.path / "events.ndjson"
-    lines = product.ndjson()
-    path.write_bytes(lines)
-    events = lines.count(b"\n")
-    console.print(
-        f"A simulated product: {len(product.accounts())} customers, {events:,} events,"
-        f" {product.FIRST_DAY} to {product.LAST_DAY}.",
-        highlight=False,
-    )
-    await _replay(path, installation.data_dir.path)
-    await _show(installation, console)
+class Demo:
+    """One run: the customers, and how many events of their history were sent."""
+
+    def __init__(self, installation: Installation, console: Console) -> None:
+        self._installation = installation
+        self._console = console
+        self._customers = product.accounts()
+        self._history = 0
+
+    async def run(self, *, once: bool) -> None:
+        """The history, then, unless it is once only, live until Ctrl-C. Raises UserError."""
+        await self._installation.while_watched(self._play())
+        if once or not self._console.is_terminal:
+            await self._installation.while_watched(self._show_history())
+        if not once:
+            await self._live()
+
+    async def _play(self) -> None:
+        """Replay the history up to this moment. Raises UserError."""
+        path = self._installation.data_dir.path / "events.ndjson"
+        until = datetime.fromtimestamp(now_ms() / 1000, UTC)
+        with path.open("wb") as file:
+            for line in history.ndjson(history.events(self._customers, until)):
+                file.write(line)
+                self._history += 1
+        self._console.print(
+            f"A simulated product: {len(self._customers)} customers, {self._history:,} events of"
+            f" the last {product.DAYS} days.",
+            highlight=False,
+        )
+        await _replay(path, self._installation.data_dir.path)
+
+    async def _show_history(self) -> None:
+        """Who is at risk, and which alerts that raised. Raises UserError."""
+        reading = await self._read()
+        weak = [account for account in reading.accounts if account["band"] in AT_RISK]
+        width = self._console.width
+        self._console.print(tables.at_risk(weak, width))
+        self._console.print(tables.alerts(reading.still_open + reading.resolved, width))
+
+    async def _live(self) -> None:
+        """Go live, and show what happens until Ctrl-C; then hold the ledger. Raises UserError."""
+        installation = self._installation
+        with self._console.status("Going live …"):
+            await installation.go_live()
+        before = (await self._read()).counted
+        traffic = Traffic(self._customers, installation.up_file)
+        sending = asyncio.create_task(traffic.run())
+        show = Show(installation, traffic, before)
+        try:
+            await installation.while_watched(_both(sending, show.run(self._console)))
+        except asyncio.CancelledError:
+            installation.say("Counting what was sent; Ctrl-C again stops at once …")
+            await traffic.end(sending)
+            if not await drain(Settings.read(), installation.up_file.alerts, LEDGER_SECONDS):
+                raise
+            counted = (await self._read()).counted
+            self._console.print(ledger(self._history, traffic.sent, counted))
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _read(self) -> Reading:
+        up_file = self._installation.up_file
+        async with public.client(up_file) as client:
+            return await public.read(client, up_file)
+
+
+async def _both(sending: "asyncio.Task[None]", showing: Coroutine[Any, Any, None]) -> None:
+    """Show until the sending fails. It is not cancelled with the show: it ends by itself."""
+    shown = asyncio.create_task(showing)
+    try:
+        await asyncio.wait({sending, shown}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (sending, shown):
+            if task.done():
+                await task
+    finally:
+        shown.cancel()
+        await asyncio.wait({shown})
 
 
 async def _replay(path: Path, data_dir: Path) -> None:
@@ -72,37 +146,3 @@ async def _replay(path: Path, data_dir: Path) -> None:
             await process.wait()
     if status:
         raise UserError("The simulated product could not be replayed.")
-
-
-async def _show(installation: Installation, console: Console) -> None:
-    up_file = installation.up_file
-    async with httpx2.AsyncClient() as client:
-        weak = [
-            account
-            for band in AT_RISK
-            for account in await _list(client, f"{up_file.scoring}/v1/accounts", {"band": band})
-        ]
-        address = f"{up_file.alerts}/v1/alerts"
-        still_open = await _list(client, address, {})
-        resolved = await _list(client, address, {"state": "resolved"})
-    console.print(tables.at_risk(weak, console.width))
-    resolved.sort(key=lambda alert: str(alert["resolved_at"]), reverse=True)
-    still_open.sort(key=lambda alert: str(alert["opened_at"]), reverse=True)
-    console.print(tables.alerts(still_open + resolved, console.width))
-    if weak:
-        account = weak[0]["account_id"]
-        console.print(
-            f"All about the first: curl {up_file.scoring}/v1/accounts/{account}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-async def _list(client: httpx2.AsyncClient, url: str, query: dict[str, str]) -> list[Any]:
-    try:
-        answer = await client.get(url, params=query | {"limit": str(PAGE)})
-        answer.raise_for_status()
-        data: list[Any] = answer.json()["data"]
-    except httpx2.HTTPError as error:
-        raise UserError(f"{url} does not answer: {error}.") from None
-    return data

@@ -1,226 +1,169 @@
-"""A simulated product: its customers, and what their people did in 90 days. Pure.
+"""A simulated product: its customers and their people. Pure; the same seed gives the same.
 
-The same seed gives the same events to the last byte. The days are fixed, not the last ones before
-today, so that whoever runs the demo sees the same customers at risk as everybody else. They end on
-a Thursday: at a weekend every company would look a little silent.
+Days are counted from 0, the first of the history; the last, `TODAY`, is the one on which the demo
+runs, and more may follow.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
-
-import msgspec
-
-from shared.times import iso_time
+from datetime import date, timedelta
 
 SEED = 20260528
-LAST_DAY = date(2026, 5, 28)
 DAYS = 90
-FIRST_DAY = LAST_DAY - timedelta(days=DAYS - 1)
-SOURCE = "demo"
+TODAY = DAYS - 1
 
 NAMES = (
-    "Aalto Logistics",
-    "Banyan Health",
-    "Cobalt Mining",
-    "Delft Optics",
-    "Emberly",
-    "Fjord Foods",
-    "Granite Bank",
-    "Helio Solar",
-    "Ibis Travel",
-    "Juniper Legal",
-    "Kestrel Air",
-    "Lumen Schools",
-    "Marlow Books",
-    "Nimbus Hosting",
-    "Osprey Retail",
-    "Pinecrest Homes",
-    "Quarry Tools",
-    "Rosewood Hotels",
-    "Saffron Kitchens",
-    "Tidewater Shipping",
-    "Umber Studio",
-    "Vela Robotics",
-    "Willow Clinics",
-    "Xylo Instruments",
-    "Yarrow Gardens",
-    "Zephyr Wind",
-    "Amber Dental",
-    "Birch & Sons",
-    "Cedar Bikes",
-    "Dune Surf",
-    "Elm Tutors",
-    "Flint Coffee",
-    "Grove Yoga",
-    "Hazel Bakery",
-    "Iris Florists",
-    "Jade Ceramics",
-    "Koi Design",
-    "Larch Carpentry",
-    "Moss Outdoor",
-    "Nettle Tea",
+    *("Aalto Logistics", "Alder Schools", "Amber Dental", "Arbor Press", "Banyan Health"),
+    *("Basalt Works", "Birch & Sons", "Bluff Brewing", "Cedar Bikes", "Cinder Steel"),
+    *("Cobalt Mining", "Coral Cruises", "Delft Optics", "Dune Surf", "Ebb Marine"),
+    *("Elm Tutors", "Emberly", "Fern Nurseries", "Fjord Foods", "Flint Coffee"),
+    *("Gale Turbines", "Granite Bank", "Grove Yoga", "Harbor Freight", "Hazel Bakery"),
+    *("Helio Solar", "Ibis Travel", "Indigo Print", "Iris Florists", "Ivy Academy"),
+    *("Jade Ceramics", "Juniper Legal", "Kelp Labs", "Kestrel Air", "Koi Design"),
+    *("Larch Carpentry", "Lichen Bio", "Linden Law", "Lumen Schools", "Maple Insurance"),
+    *("Marlow Books", "Mesa Realty", "Mistral Sails", "Moss Outdoor", "Nettle Tea"),
+    *("Nimbus Hosting", "North Rail", "Oak Furniture", "Opal Jewellers", "Osprey Retail"),
+    *("Pebble Toys", "Pinecrest Homes", "Plum Catering", "Quarry Tools", "Quill Media"),
+    *("Rapid Couriers", "Reed Music", "Ridge Security", "Rosewood Hotels", "Saffron Kitchens"),
+    *("Sable Fashion", "Shale Energy", "Sparrow Parcels", "Summit Gyms", "Teal Textiles"),
+    *("Thistle Farms", "Tidewater Shipping", "Topaz Games", "Umber Studio", "Upland Dairy"),
+    *("Vale Vets", "Vela Robotics", "Verge Mobility", "Violet Cosmetics", "Walnut Wines"),
+    *("Willow Clinics", "Wren Software", "Xylo Instruments", "Yarrow Gardens", "Zephyr Wind"),
 )
 OWNERS = ("ana@example.com", "ben@example.com", "chloe@example.com", "daichi@example.com")
 FEATURES = ("board", "search", "report", "export", "share", "comment", "automation", "import")
-SEATS = {"E": (60, 120), "M": (14, 36), "S": (3, 9)}
+SIZES = {"E": 14, "M": 28, "S": 38}
+"""How many customers are enterprises, mid-sized and small."""
+SEATS = {"E": (50, 110), "M": (14, 36), "S": (3, 9)}
 PRICE_PER_SEAT = {"E": 38, "M": 32, "S": 24}
+COUNTRIES = ("DE", "US", "JP")
 STORIES = {
-    "steady": 16,
-    "growing": 8,
+    "wavering": 9,
+    "steady": 22,
+    "growing": 9,
+    "onboarding": 6,
     "fading": 7,
     "silent": 4,
-    "returning": 3,
-    "never at home": 2,
+    "champion left": 5,
+    "support storm": 5,
+    "seasonal": 4,
+    "returning": 4,
+    "never at home": 3,
+    "churned": 2,
 }
-"""What becomes of how many accounts."""
+"""What becomes of how many customers. Those who waver are no small ones."""
 
-WORKDAY, WEEKEND = 0.5, 0.06
-"""How likely a person who is there is to use the product on such a day."""
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who uses the product, and the features that they know."""
+
+    id: str
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Account:
-    """A customer, its story, and the days (from 0) between which it unfolds."""
+    """A customer, and its story, which unfolds between two days; `level` is what it comes to."""
 
     id: str
     name: str
     size: str
     seats: int
+    country: str
     owner: str
-    renews_on: date
+    renews_on_day: int
     story: str
     begins: int
     ends: int
+    level: float
+    people: tuple[Person, ...]
 
     @property
-    def mrr(self) -> str:
-        """What it pays in a month."""
-        return f"{self.seats * PRICE_PER_SEAT[self.size]}.00"
+    def first_day(self) -> int:
+        """The day on which its contract starts, or our history does."""
+        return self.begins if self.story == "onboarding" else 0
+
+    @property
+    def champion(self) -> Person:
+        """Whoever brought the product in."""
+        return self.people[0]
 
     def activity(self, day: int) -> float:
-        """Which part of its people is there on a day (from 0); 1 is as usual."""
-        part = min(max((day - self.begins) / (self.ends - self.begins), 0), 1)
+        """Which part of its people is there on a day; 1 is as usual."""
+        part = min(max((day - self.begins) / (self.ends - self.begins), 0.0), 1.0)
+        during = 0 < part < 1
         return {
-            "steady": 1.0,
             "growing": 0.5 + 0.5 * part,
+            "onboarding": 0.3 + 0.7 * part if day >= self.begins else 0.0,
+            "wavering": 1 - (1 - self.level) * part,
             "fading": 1 - 0.95 * part,
             "silent": 0.0 if part else 1.0,
-            "returning": 0.0 if 0 < part < 1 else 1.0,
+            "champion left": 1 - 0.65 * part,
+            "support storm": 0.7 if during else 1.0,
+            "seasonal": 0.1 if during else 1.0,
+            "returning": 0.0 if during else 1.0,
             "never at home": 0.2,
-        }[self.story]
+            "churned": 1 - part,
+        }.get(self.story, 1.0)
+
+
+SPANS = {
+    "growing": ((5, 25), (60, 85)),
+    "onboarding": ((15, 55), (25, 35)),
+    "wavering": ((30, 36), (18, 24)),
+    "support storm": ((66, 74), (8, 12)),
+    "seasonal": ((30, 40), (24, 34)),
+    "returning": ((28, 32), (33, 34)),
+    "churned": ((20, 30), (30, 40)),
+}
+"""On which day each story begins, and how many days it takes."""
+SPAN = ((28, 50), (16, 24))
 
 
 def accounts(seed: int = SEED) -> list[Account]:
     """The customers."""
     chance = random.Random(seed)
     stories = [story for story, count in STORIES.items() for _ in range(count)]
-    chance.shuffle(stories)
-    sizes = ["E"] * 7 + ["M"] * 14 + ["S"] * 19
+    sizes = [size for size, count in SIZES.items() for _ in range(count)]
+    larger = sizes[: -SIZES["S"]]
+    chance.shuffle(larger)
+    wavering, others = larger[: STORIES["wavering"]], larger[STORIES["wavering"] :]
+    others += sizes[-SIZES["S"] :]
+    chance.shuffle(others)
+    names = chance.sample(NAMES, len(NAMES))
     return [
-        _account(chance, number, size, story)
-        for number, (size, story) in enumerate(zip(sizes, stories, strict=True))
+        _account(random.Random(f"{seed}/{name}"), name, size, story)
+        for name, size, story in sorted(zip(names, wavering + others, stories, strict=True))
     ]
 
 
-def _account(chance: random.Random, number: int, size: str, story: str) -> Account:
-    returns = story == "returning"
-    begins = chance.randrange(28, 32) if returns else chance.randrange(28, 50)
+def _account(chance: random.Random, name: str, size: str, story: str) -> Account:
+    first, length = SPANS.get(story, SPAN)
+    begins = chance.randrange(*first)
+    account_id = name.lower().replace(" & ", "-").replace(" ", "-")
+    seats = chance.randint(*SEATS[size])
+    known = chance.sample(FEATURES, chance.randint(5, 8))
+    people = [
+        Person(f"{account_id}/{number:02}", tuple(chance.sample(known, chance.randint(2, 4))))
+        for number in range(max(2, round(seats * chance.uniform(0.65, 0.95))))
+    ]
     return Account(
-        id=f"demo-{number + 1:02}",
-        name=NAMES[number],
+        id=account_id,
+        name=name,
         size=size,
-        seats=chance.randint(*SEATS[size]),
-        owner=OWNERS[number % len(OWNERS)],
-        renews_on=LAST_DAY + timedelta(days=chance.randrange(14, 330)),
+        seats=seats,
+        country=chance.choice(COUNTRIES),
+        owner=chance.choice(OWNERS),
+        renews_on_day=chance.randrange(30, 400),
         story=story,
         begins=begins,
-        ends=begins + (33 if returns else chance.randrange(16, 24)),
+        ends=begins + chance.randrange(*length),
+        level=chance.uniform(0.07, 0.18),
+        people=tuple(people),
     )
 
 
-def events(seed: int = SEED) -> list[dict[str, Any]]:
-    """What happened, ascending in time, in the native form."""
-    found = [
-        (at, account.id, event)
-        for number, account in enumerate(accounts(seed))
-        for at, event in _life(random.Random(f"{seed}/{number}"), account)
-    ]
-    found.sort(key=lambda each: each[:2])
-    return [
-        {
-            "id": f"demo-{number:06}",
-            "account_id": account_id,
-            "time": iso_time(int(at.timestamp() * 1000)),
-            "source": SOURCE,
-            **event,
-        }
-        for number, (at, account_id, event) in enumerate(found)
-    ]
-
-
-def ndjson(seed: int = SEED) -> bytes:
-    """The events as lines."""
-    return b"".join(msgspec.json.encode(event) + b"\n" for event in events(seed))
-
-
-Moment = tuple[datetime, dict[str, Any]]
-
-
-def _life(chance: random.Random, account: Account) -> Iterator[Moment]:
-    yield _at(0, 0), {"type": "account.updated", "properties": _profile(account)}
-    known = chance.sample(FEATURES, chance.randint(5, 8))
-    people = [
-        (f"{account.id}-u{number}", chance.sample(known, chance.randint(2, 4)))
-        for number in range(max(2, round(account.seats * chance.uniform(0.65, 0.95))))
-    ]
-    for day in range(DAYS):
-        weekend = (FIRST_DAY + timedelta(days=day)).weekday() >= 5
-        there = people[: round(len(people) * account.activity(day))]
-        for user_id, features in there:
-            if chance.random() < (WEEKEND if weekend else WORKDAY):
-                yield from _use(chance, day, user_id, features)
-        yield from _voice(chance, account, day)
-
-
-def _use(chance: random.Random, day: int, user_id: str, features: list[str]) -> Iterator[Moment]:
-    for _ in range(chance.choice((1, 1, 1, 2))):
-        yield (
-            _at(day, chance.triangular(7, 19, 11)),
-            {
-                "type": "feature.used",
-                "user_id": user_id,
-                "properties": {"feature": chance.choice(features)},
-            },
-        )
-
-
-def _voice(chance: random.Random, account: Account, day: int) -> Iterator[Moment]:
-    """What an account says: answers to surveys, and questions to support when it struggles."""
-    unhappy = account.activity(day) < 0.6
-    if chance.random() < 0.02:
-        score = chance.randint(1, 6) if unhappy else chance.randint(7, 10)
-        answer = {"survey": "nps", "score": score}
-        yield _at(day, 15), {"type": "survey.answered", "properties": answer}
-    if chance.random() < (0.12 if unhappy else 0.04) and account.activity(day):
-        ticket = {"ticket_id": f"{account.id}-t{day}", "priority": "high" if unhappy else "normal"}
-        yield _at(day, 16), {"type": "support.ticket_opened", "properties": ticket}
-
-
-def _profile(account: Account) -> dict[str, Any]:
-    return {
-        "name": account.name,
-        "size": account.size,
-        "seats": account.seats,
-        "mrr": account.mrr,
-        "currency": "EUR",
-        "csm": account.owner,
-        "renews_on": account.renews_on.isoformat(),
-    }
-
-
-def _at(day: int, hour: float) -> datetime:
-    midnight = datetime.combine(FIRST_DAY + timedelta(days=day), datetime.min.time(), UTC)
-    return midnight + timedelta(milliseconds=int(hour * 3_600_000))
+def first_date(today: date) -> date:
+    """The date of day 0."""
+    return today - timedelta(days=TODAY)

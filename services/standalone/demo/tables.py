@@ -12,7 +12,13 @@ SCORE_STEP = 30
 WIDE_COLUMNS = 100
 """A narrower terminal shows less, so that the reasons stay readable."""
 WHY_COLUMNS_MIN = 24
-STYLES = {"critical": "bold red", "at_risk": "yellow", "warning": "yellow"}
+STYLES = {
+    "critical": "bold red",
+    "at_risk": "yellow",
+    "warning": "yellow",
+    "watch": "cyan",
+    "healthy": "green",
+}
 WORDS = {
     "days_silent": "{:.0f} days without use",
     "login_rate_28d": "{:.0%} of seats in use",
@@ -44,7 +50,7 @@ def at_risk(accounts: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) ->
             "\n".join(reasons(account["drivers"])),
             *([str(profile.get("renews_on", ""))] if is_wide else []),
             _money(profile),
-            *([_person(profile.get("csm", ""))] if is_wide else []),
+            *([person(profile.get("csm", ""))] if is_wide else []),
         )
     return table
 
@@ -60,12 +66,16 @@ def reasons(drivers: Sequence[Mapping[str, Any]]) -> list[str]:
 
     weak = [one for one in drivers if one["score"] is not None and one["score"] < WEAK_SCORE]
     worst = sorted(weak, key=rank)[:REASONS_MAX]
-    return [_reason(one["measure"], one["value"]) for one in worst]
+    return [reason(one["measure"], one["value"]) for one in worst]
 
 
-def _reason(measure: str, value: float) -> str:
+def reason(measure: str, value: float | None) -> str:
+    """What a measure says, in words."""
+    plain = measure.replace("_", " ")
+    if value is None:
+        return f"{plain} is not known any more"
     words = WORDS.get(measure)
-    return words.format(value) if words else f"{measure.replace('_', ' ')} {value:g}"
+    return words.format(value) if words else f"{plain} {value:g}"
 
 
 def alerts(raised: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) -> Table:
@@ -88,7 +98,7 @@ def alerts(raised: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) -> Ta
             str(alert["opened_at"])[:10],
             *([str(alert["resolved_at"] or "")[:10]] if is_wide else []),
             first,
-            *([_person(alert["owner"])] if is_wide else []),
+            *([person(alert["owner"])] if is_wide else []),
         )
     return table
 
@@ -102,5 +112,6 @@ def _money(profile: Mapping[str, Any]) -> str:
     return f"{float(amount):,.0f} {profile.get('currency', '')}" if amount else ""
 
 
-def _person(address: str) -> str:
+def person(address: str) -> str:
+    """The name in an address."""
     return address.partition("@")[0]
