@@ -68,6 +68,12 @@ def test_ours_can_write_nothing_and_become_nobody_else(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_our_image_is_built_here_once() -> None:
+    services = compose()["services"]
+    assert [name for name in services if "build" in services[name]] == ["migrate"]
+    assert {services[name]["pull_policy"] for name in OURS} == {"never"}
+
+
 def test_services_start_when_the_setup_is_done() -> None:
     done = {"condition": "service_completed_successfully"}
     for name in SERVICES:

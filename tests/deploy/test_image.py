@@ -4,6 +4,7 @@ import fnmatch
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -63,3 +64,12 @@ def test_its_version_is_the_project_s_everywhere() -> None:
     assert image == {"name": "myaku", "newTag": PROJECT["version"]}
     ours = {each["image"] for each in compose()["services"].values() if "myaku" in each["image"]}
     assert ours == {f"myaku:{PROJECT['version']}"}
+
+
+def test_every_file_of_the_project_is_in_the_wheel(wheel: Path) -> None:
+    for name in ("config", "services", "shared"):
+        here, there = (
+            {path.relative_to(root) for path in (root / name).rglob("*.*") if path.suffix != ".pyc"}
+            for root in (ROOT, wheel)
+        )
+        assert here == there

@@ -151,6 +151,19 @@ def test_its_service_and_its_scrape_lead_to_its_ports(workload: Document) -> Non
     assert annotations["prometheus.io/port"] == str(ports["metrics"])
 
 
+@every_service
+def test_only_what_it_does_itself_restarts_it(workload: Document) -> None:
+    container = container_of(workload)
+    asked = {
+        kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")
+    }
+    assert asked == {
+        "startup": {"path": "/livez", "port": "metrics"},
+        "liveness": {"path": "/livez", "port": "metrics"},
+        "readiness": {"path": "/readyz", "port": "metrics"},
+    }
+
+
 def test_only_whoever_moves_no_state_surges() -> None:
     rolling = {
         name_of(each): each["spec"]["strategy"]["rollingUpdate"] for each in of_kind("Deployment")

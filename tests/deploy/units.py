@@ -1,6 +1,8 @@
 """What Compose and Kubernetes are told to run of ours, read from their files in one form."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,7 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer.main
 import yaml
+from typer.core import TyperGroup
+
+from services.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "deploy" / "k8s" / "base"
@@ -32,21 +39,25 @@ class Unit:
 
 @cache
 def compose() -> Document:
-    """docker-compose.yml."""
-    document: Document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    """docker-compose.yml, where nothing is set outside: `${NAME:-value}` reads value."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    document: Document = yaml.safe_load(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", text))
     return document
 
 
 def tool(name: str) -> str:
-    """A program that the development environment brings."""
-    return str(Path(sys.executable).with_name(name))
+    """A program that the development environment brings, or else this machine; skips without."""
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = shutil.which(name, path=places)
+    if not found:
+        pytest.skip(f"{name} is not installed", allow_module_level=True)
+    return found
 
 
 def render(directory: Path) -> str:
     """What `kubectl kustomize` makes of a directory."""
-    rendered = subprocess.run(
-        [tool("kubectl"), "kustomize", str(directory)], capture_output=True, text=True, check=False
-    )
+    command = [tool("kubectl"), "kustomize", str(directory)]
+    rendered = subprocess.run(command, capture_output=True, text=True)
     assert rendered.returncode == 0, rendered.stderr
     return rendered.stdout
 
@@ -157,3 +168,13 @@ def copied() -> list[str]:
         if not line.startswith("--from")
         for name in line.split()[:-1]
     ]
+
+
+def take(words: list[str]) -> None:
+    """Take the words as the command line would, and run nothing. Raises where they are wrong."""
+    command = typer.main.get_command(app)
+    left = list(words)
+    while isinstance(command, TyperGroup):
+        command = command.commands[left.pop(0)]
+    with command.make_context(" ".join(words), left):
+        pass
