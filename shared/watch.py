@@ -14,8 +14,8 @@ AGAIN_MS = 30 * 60_000
 """A clock that goes on standing still is told of again after so long."""
 
 LOOK_SECONDS = 1.0
-SETTLED_LOOKS = 30
-"""A process that has just started, or got the partition, may have to catch up first."""
+STANDING_LOOKS = 10
+"""Seen so often at the same time, a clock stands still; one that catches up moves."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Watch:
         self.now_ms = now_ms
         self.readiness = readiness
         self.moving = moving
-        self.looks: dict[int, int] = {}
         self.since_ms: dict[int, int] = {}
-        """By partition: how often it was looked at, and when first."""
+        self.seen: dict[int, tuple[int | None, int]] = {}
+        """By partition: when it was first looked at; where its clock was seen, and how often."""
         self.told: tuple[str, ...] = ()
         self.told_ms = 0
 
@@ -56,12 +56,13 @@ class Watch:
     def look(self) -> None:
         """Set the gauges of what is there, and remove those of what is gone; tell what stands."""
         now_ms, clocks = self.now_ms(), self.clocks()
-        for gone in self.looks.keys() - {clock.partition for clock in clocks}:
+        for gone in self.seen.keys() - {clock.partition for clock in clocks}:
             for gauge in (metrics.CLOCK, metrics.CLOCK_BEHIND):
                 gauge.remove_by_labels({"partition": str(gone)})
-            del self.looks[gone], self.since_ms[gone]
+            del self.seen[gone], self.since_ms[gone]
         for clock in clocks:
-            self.looks[clock.partition] = self.looks.get(clock.partition, 0) + 1
+            at_ms, times = self.seen.get(clock.partition, (None, 0))
+            self.seen[clock.partition] = (clock.at_ms, times + 1 if clock.at_ms == at_ms else 1)
             self.since_ms.setdefault(clock.partition, now_ms)
             if clock.at_ms is not None:
                 metrics.CLOCK.labels(partition=str(clock.partition)).set(clock.at_ms / 1000)
@@ -81,9 +82,9 @@ class Watch:
             "held_by": sorted({clock.holder for clock in late}),
         }
         self.readiness.facts["clock"] = facts
-        settled = [clock for clock in late if self.looks[clock.partition] > SETTLED_LOOKS]
-        if settled:
-            self._tell(now_ms, settled, facts)
+        standing = [clock for clock in late if self.seen[clock.partition][1] >= STANDING_LOOKS]
+        if standing:
+            self._tell(now_ms, standing, facts)
         elif self.told and not late:
             if clocks:
                 log.info("the clock goes again")

@@ -44,14 +44,19 @@ def named(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
-@pytest_asyncio.fixture
-async def database_url(postgres_url: str) -> str:
+async def new_database(postgres_url: str) -> str:
     """A fresh, migrated database."""
     name = f"test_{secrets.token_hex(6)}"
     connection = await asyncpg.connect(postgres_url)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     await connection.close()
     return named(postgres_url, name)
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str) -> str:
+    """A fresh, migrated database."""
+    return await new_database(postgres_url)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
