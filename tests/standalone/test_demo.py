@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 from collections import Counter
@@ -219,7 +220,12 @@ def test_a_demo_that_runs_is_left_alone(tmp_path: Path) -> None:
         demo.make_directory(tmp_path)
 
 
-async def test_history_then_live_scores_and_alerts_and_at_the_end_an_equal_ledger(
+def up_file(directory: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((directory / "demo" / "up.json").read_text())
+    return read
+
+
+async def test_history_then_live_scores_and_alerts_and_an_equal_ledger_though_scoring_is_killed(
     tmp_path: Path,
 ) -> None:
     process = await start("demo", data_dir=tmp_path / "demo")
@@ -231,6 +237,7 @@ async def test_history_then_live_scores_and_alerts_and_at_the_end_an_equal_ledge
                 line = (await process.stdout.readline()).decode()
                 assert line, "".join(printed)
                 printed.append(line)
+            os.kill(int(up_file(tmp_path)["pids"]["scoring"]), signal.SIGKILL)
             process.send_signal(signal.SIGINT)
             printed.append((await process.stdout.read()).decode())
             assert await process.wait() == 0, "".join(printed)
@@ -244,4 +251,6 @@ async def test_history_then_live_scores_and_alerts_and_at_the_end_an_equal_ledge
     for way in ("live over HTTP", "live through Kafka"):
         sent = re.search(rf"sent {way} +│ +([\d,]+)", said)
         assert sent, said
+    assert "scoring ended (SIGKILL)" in said
     assert "Traceback" not in said
+    assert not (tmp_path / "demo" / "up.json").exists()

@@ -26,7 +26,7 @@ DIRECTORY = DEFAULT / "demo"
 CONFIG = Path(__file__).with_name("config")
 MARKER = "demo"
 AT_RISK = ("critical", "at_risk")
-LEDGER_SECONDS = 25
+LEDGER_SECONDS = 60
 
 
 def make_directory(path: Path) -> None:
@@ -104,13 +104,20 @@ class Demo:
         except asyncio.CancelledError:
             installation.say("Counting what was sent; Ctrl-C again stops at once …")
             await traffic.end(sending)
-            if not await drain(Settings.read(), installation.up_file.alerts, LEDGER_SECONDS):
-                raise
-            counted = (await self._read()).counted
-            self._console.print(ledger(self._history, traffic.sent, counted))
+            await installation.while_watched(self._hold_ledger(traffic))
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    async def _hold_ledger(self, traffic: Traffic) -> None:
+        """When all that was sent has come through, put it against what was counted."""
+        up_file = self._installation.up_file
+        if not await drain(Settings.read(), up_file.alerts, LEDGER_SECONDS):
+            raise UserError(
+                f"Not all could be counted within {LEDGER_SECONDS} s: {self._installation.loss}."
+            )
+        counted = (await self._read()).counted
+        self._console.print(ledger(self._history, traffic.sent, counted))
 
     async def _read(self) -> Reading:
         up_file = self._installation.up_file
