@@ -142,4 +142,6 @@ async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str)
 
 def no_topic(topic: str, settings: Settings) -> UserError:
     """The sentence for a topic that is not there."""
-    return UserError(f"There is no topic {topic} at {settings.kafka}: `myaku up` makes it.")
+    return UserError(
+        f"There is no topic {topic} at {settings.kafka}: `myaku config publish` makes it."
+    )

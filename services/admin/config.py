@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from services.admin import publish as publishing
+from services.admin.settings import AdminSettings
 from services.admin.summary import summary
 from shared.configuration.files import SHIPPED, read_document, shipped_parts
 from shared.configuration.schemas import schemas
@@ -33,7 +34,7 @@ def check(
         typer.echo(warning, err=True)
 
 
-@app.command()
+@app.command(epilog=AdminSettings.explain())
 def publish(
     directory: Annotated[Path, typer.Argument(help="The configuration directory.")],
     data_dir: Annotated[

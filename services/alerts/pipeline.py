@@ -46,7 +46,7 @@ class Alerts:
     async def load(self, partition: int, marker: Marker | None) -> int:
         """Claim a partition; the next offset."""
         if marker is None:
-            raise UserError("health.changes has no log marker: make the topics with `myaku up`.")
+            raise UserError("health.changes has no log marker: `myaku config publish` makes it.")
         async with transaction(self.database) as connection:
             held = await claim(connection, "alerts", partition, marker.id, self.owner)
             await save_partitions(connection, partition, marker.partitions)

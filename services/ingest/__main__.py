@@ -46,7 +46,7 @@ async def _check_log(settings: Settings, partitions: int) -> None:
     marker = (await topics.read_markers(settings, [place]))[place]
     if marker is None:
         raise runtime.UserError(
-            "usage.accepted has no log marker: make the topics with `myaku up`."
+            "usage.accepted has no log marker: `myaku config publish` makes it."
         )
     if marker.partitions != partitions:
         raise runtime.UserError(

@@ -68,7 +68,7 @@ class Scoring:
     async def load(self, partition: int, marker: Marker | None) -> int:
         """Claim a partition, load it, and send what a commit left unsent; the next offset."""
         if marker is None:
-            raise UserError("usage.accepted has no log marker: make the topics with `myaku up`.")
+            raise UserError("usage.accepted has no log marker: `myaku config publish` makes it.")
         async with transaction(self.database) as connection:
             await refuse_other_count(connection, marker.partitions)
             held = await claim(connection, "scoring", partition, marker.id, self.owner)

@@ -55,8 +55,7 @@ EXTRA_FIELDS = ("of", "where", "window", "against", "expires")
 
 
 class Metric(Strict, frozen=True):
-    """One number about an account: exactly one of the kinds count, sum, users, distinct,
-    since_last, latest, ratio and change, and what that kind needs."""
+    """One number about an account, of exactly one kind; each kind needs other keys beside it."""
 
     count: Annotated[
         EventText | None, Meta(description="How many events of this type or group in the window.")

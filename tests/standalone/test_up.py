@@ -17,6 +17,7 @@ from services.standalone import up
 from services.standalone.up import Options
 from shared import database
 from shared.data_dir import DataDir
+from shared.events import Config, encode
 from shared.runtime import UserError, listen, now_ms
 from shared.times import iso_time
 from tests.end_to_end import small_history
@@ -96,6 +97,28 @@ async def test_a_database_that_cannot_be_used(
 async def test_a_kafka_that_is_no_address(tmp_path: Path, config: Path, database_url: str) -> None:
     options = Options(tmp_path / "data", config=config, kafka="nohost", database=database_url)
     assert (await refusal(options)).startswith("--kafka does not name a broker")
+
+
+async def test_another_time_zone_than_the_days_were_counted_in(
+    tmp_path: Path, config: Path, database_url: str, tansu_address: str
+) -> None:
+    document = {"product": {"time_zone": "Asia/Tokyo"}}
+    engine = database.create(database_url)
+    async with database.transaction(engine) as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO scoring.partition (partition, log_id, epoch, next, owner, partitions)"
+            " VALUES (0, 'log', 1, 0, '', 1)"
+        )
+        await connection.exec_driver_sql(
+            "INSERT INTO scoring.configuration (partition, place, record) VALUES (0, 'active', $1)",
+            (encode(Config("any", document)),),
+        )
+    await engine.dispose()
+    options = Options(
+        tmp_path / "data", config=config, kafka=tansu_address, database=database_url, ports_from=0
+    )
+    said = "product.yaml: time_zone: this deployment counts its days in Asia/Tokyo, and they cannot"
+    assert (await refusal(options)).startswith(said)
 
 
 async def test_a_live_deployment_does_not_become_a_history(
