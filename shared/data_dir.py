@@ -18,17 +18,22 @@ class UpFile(msgspec.Struct):
 
     kafka: str
     database_url: str
+    ingest: str
     scoring: str
     alerts: str
+    write_key: str
+    token: str
     operations: dict[str, str]
     config: str
     clock: str
     secret_key: str
     pids: dict[str, int]
-    ingest: str | None = None
     console: str | None = None
-    write_key: str | None = None
-    token: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a caller of the scoring and alerts APIs sends."""
+        return {"Authorization": f"Bearer {self.token}"}
 
 
 class DataDir:

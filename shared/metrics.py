@@ -43,6 +43,7 @@ EVENT_SECONDS = Histogram(
 )
 
 RECORDS = Counter("myaku_records_total", "Records handled, by kind.", ["kind"])
+COLLECTED = Counter("myaku_http_events_total", "Events that came over HTTP.", ["outcome"])
 REJECTED = Counter("myaku_rejected_total", "Events refused, by reason.", ["reason"])
 PARKED = Counter("myaku_parked_total", "Events that wait for their user's account.")
 DUPLICATES = Counter("myaku_duplicates_total", "Events dropped as already counted.")

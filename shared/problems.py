@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -23,22 +24,29 @@ LIMIT_MAX = 500
 WITHOUT_NUL = r"^[^\x00]*$"
 """What a text from outside must match that goes to the database."""
 
+LOCKED = "55P03"
+"""SQLSTATE: a lock was not to be had within `lock_timeout`."""
+RETRY_AFTER = {"Retry-After": "5"}
+"""The header of every 503."""
+
 C = TypeVar("C")
 
 NOT_JSON = "Send a JSON object, with the header content-type: application/json."
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """What the caller of an API did wrong, or what is not there; becomes the answer."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, message, headers)
         self.code = code
-        self.message = message
 
 
-def answer(status: int, code: str, message: str) -> JSONResponse:
+def answer(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
     """A problem as the HTTP answer."""
     body = {
         "type": "about:blank",
@@ -48,7 +56,7 @@ def answer(status: int, code: str, message: str) -> JSONResponse:
         "code": code,
         "message": message,
     }
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 class Encoded(Convertor[str]):
@@ -90,7 +98,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def on_problem(_: Request, problem: Problem) -> JSONResponse:
-        return answer(problem.status, problem.code, problem.message)
+        return answer(problem.status_code, problem.code, problem.detail, problem.headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -105,12 +113,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
-        return answer(error.status_code, code, str(error.detail))
+        return answer(error.status_code, code, str(error.detail), error.headers)
 
 
 async def _on_lost(_: Request, error: Exception) -> JSONResponse:
     log.warning("request failed", why=str(error))
-    return answer(503, "unavailable", "The database cannot be reached: try again later.")
+    message = "The database cannot be reached: try again later."
+    if getattr(getattr(error, "orig", None), "sqlstate", None) == LOCKED:
+        message = "Another is at work on this just now: try again in a few seconds."
+    return answer(503, "unavailable", message, RETRY_AFTER)
 
 
 async def _on_fault(_: Request, error: Exception) -> JSONResponse:

@@ -135,15 +135,15 @@ def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Runni
         running.stop.set()
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback (0: any free port). Raises UserError where it is taken."""
+def listen(port: int, host: str = LOOPBACK) -> socket.socket:
+    """A listening socket (port 0: any free one). Raises UserError where it is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UserError(f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}.") from None
+        raise UserError(f"Port {port} on {host} cannot be used: {error.strerror}.") from None
     listener.listen(128)
     return listener
 

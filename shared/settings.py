@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.runtime import UserError
+from shared.runtime import LOOPBACK, UserError
 
 S = TypeVar("S", bound="Settings")
 
@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(default="json", description="json or console")
     log_level: Literal["debug", "info", "warning"] = Field(
         default="info", description="debug, info or warning"
+    )
+    host: str = Field(
+        default=LOOPBACK, description="address that the servers listen on; 0.0.0.0: all of them"
     )
     group: str = Field(default="myaku", description="prefix of the Kafka consumer groups")
     parent_fd: int | None = Field(

@@ -13,6 +13,7 @@ from services.alerts.delivery.dispatcher import Dispatcher
 from services.alerts.pipeline import Alerts
 from services.alerts.settings import AlertsSettings, read_secrets
 from shared import database, runtime
+from shared.access import Keyring
 from shared.events import HEALTH_CHANGES
 from shared.loop import Loop
 from shared.watch import Watch
@@ -40,7 +41,7 @@ async def serve(
     loop = Loop(settings, HEALTH_CHANGES, room, running)
     moving = settings.clock == "wall"
     watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
-    app = create_app(engine, deliver_history=history, wake=dispatcher.wake)
+    app = create_app(engine, Keyring(engine), deliver_history=history, wake=dispatcher.wake)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-alerts"))
@@ -57,8 +58,8 @@ def main() -> int:
     try:
         settings = AlertsSettings.read()
         secrets = read_secrets()
-        api = runtime.listen(settings.alerts_port)
-        operations = runtime.listen(settings.alerts_operations_port)
+        api = runtime.listen(settings.alerts_port, settings.host)
+        operations = runtime.listen(settings.alerts_operations_port, settings.host)
     except runtime.UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1

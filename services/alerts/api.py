@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query
+from fastapi import Depends, FastAPI, Query
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,12 +19,18 @@ from services.alerts.queries import (
     select_notifications,
 )
 from shared import problems
+from shared.access import Keyring, Needs
 from shared.database import snapshot, transaction
+from shared.http import application
 from shared.problems import LIMIT_DEFAULT, LIMIT_MAX
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Remark = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+READ = [Depends(Needs("read"))]
+ACT = [Depends(Needs("act"))]
 
 
 class AlertFilters(BaseModel, extra="forbid"):
@@ -66,11 +72,10 @@ class Closure(BaseModel, extra="forbid"):
 
 
 def create_app(
-    database: AsyncEngine, *, deliver_history: bool, wake: Callable[[], None]
+    database: AsyncEngine, keyring: Keyring, *, deliver_history: bool, wake: Callable[[], None]
 ) -> FastAPI:
     """The application; `wake` is called when an act left something to deliver."""
-    app = FastAPI(title="Myaku alerts", version="1", strict_content_type=False)
-    problems.install(app)
+    app = application("alerts", keyring)
     _install_lists(app, database)
 
     async def _act(alert_id: str, act: Act) -> dict[str, Any]:
@@ -80,12 +85,12 @@ def create_app(
             wake()
         return outside(alert)
 
-    @app.post("/v1/alerts/{alert_id}/acknowledge")
+    @app.post("/v1/alerts/{alert_id}/acknowledge", dependencies=ACT)
     async def acknowledge(alert_id: str, body: Acknowledgement) -> dict[str, Any]:
         """Somebody has taken the alert on."""
         return await _act(alert_id, Act("acknowledge", body.by))
 
-    @app.post("/v1/alerts/{alert_id}/close")
+    @app.post("/v1/alerts/{alert_id}/close", dependencies=ACT)
     async def close(alert_id: str, body: Closure) -> dict[str, Any]:
         """Somebody is done with the alert."""
         reason = f"{body.verdict}: {body.note}" if body.note else body.verdict
@@ -95,7 +100,7 @@ def create_app(
 
 
 def _install_lists(app: FastAPI, database: AsyncEngine) -> None:
-    @app.get("/v1/alerts")
+    @app.get("/v1/alerts", dependencies=READ)
     async def alerts(filters: Annotated[AlertFilters, Query()]) -> dict[str, Any]:
         """Alerts, the newest first."""
         after = problems.read_cursor(filters.cursor, Page)
@@ -107,7 +112,7 @@ def _install_lists(app: FastAPI, database: AsyncEngine) -> None:
         cursor = problems.write_cursor(Page(shown[-1].began_ms, shown[-1].id)) if more else None
         return problems.page([outside(alert) for alert in shown], cursor)
 
-    @app.get("/v1/alerts/{alert_id}")
+    @app.get("/v1/alerts/{alert_id}", dependencies=READ)
     async def alert(alert_id: str) -> dict[str, Any]:
         """One alert, with all that has happened to it."""
         async with snapshot(database) as connection:
@@ -117,7 +122,7 @@ def _install_lists(app: FastAPI, database: AsyncEngine) -> None:
             events = await select_events(connection, found[0], alert_id)
         return {**outside(found[1]), "events": [outside_event(event) for event in events]}
 
-    @app.get("/v1/notifications")
+    @app.get("/v1/notifications", dependencies=READ)
     async def notifications(filters: Annotated[NotificationFilters, Query()]) -> dict[str, Any]:
         """Notifications, the newest first, with what became of them."""
         after = problems.read_cursor(filters.cursor, Page)
@@ -128,7 +133,7 @@ def _install_lists(app: FastAPI, database: AsyncEngine) -> None:
         cursor = problems.write_cursor(shown[-1][0]) if len(found) > filters.limit else None
         return problems.page([notification for _, notification in shown], cursor)
 
-    @app.get("/v1/barriers/{barrier_id}")
+    @app.get("/v1/barriers/{barrier_id}", dependencies=READ)
     async def barrier(barrier_id: str) -> dict[str, Any]:
         """How far a barrier has come: complete when every partition has handled it."""
         async with snapshot(database) as connection:

@@ -1,20 +1,24 @@
 """Wires the ingest service and runs it: `python -m services.ingest`."""
 
 import asyncio
+import socket
 import sys
 
 from aiokafka import TopicPartition
 
+from services.ingest.collector import create_app
+from services.ingest.intake import Intake
 from services.ingest.pipeline import Ingest
 from services.ingest.publish import Publisher
 from services.ingest.settings import IngestSettings
 from shared import database, kafka, runtime, topics
+from shared.access import Keyring
 from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
 from shared.settings import Settings
 from shared.watch import Watch
 
 
-async def serve(settings: Settings, running: runtime.Running) -> None:
+async def serve(settings: Settings, api: socket.socket, running: runtime.Running) -> None:
     """Take events in until the process is to stop."""
     url = settings.database_url.get_secret_value()
     engine = database.create(url, application="myaku-ingest")
@@ -29,10 +33,12 @@ async def serve(settings: Settings, running: runtime.Running) -> None:
         await _check_log(settings, partitions)
         rejected = await kafka.partitions_of(producer, USAGE_REJECTED)
         publisher = Publisher(producer, partitions, rejected)
+        app = create_app(Keyring(engine), Intake(producer), runtime.now_ms)
         ingest = Ingest(settings, engine, publisher, runtime.now_ms, running)
         moving = settings.clock == "wall"
         watch = Watch(ingest.clocks, runtime.now_ms, running.readiness, moving=moving)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(runtime.serve_http(app, api, running))
             tasks.create_task(ingest.run())
             tasks.create_task(watch.run(running))
     finally:
@@ -59,12 +65,13 @@ def main() -> int:
     """Run the service; the exit status."""
     try:
         settings = IngestSettings.read()
-        operations = runtime.listen(settings.ingest_operations_port)
+        api = runtime.listen(settings.ingest_port, settings.host)
+        operations = runtime.listen(settings.ingest_operations_port, settings.host)
     except runtime.UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return runtime.run(
-        lambda running: serve(settings, running),
+        lambda running: serve(settings, api, running),
         log_format=settings.log_format,
         log_level=settings.log_level,
         operations=operations,

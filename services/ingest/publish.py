@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from services.ingest.accept import Rejected
+from services.ingest.accept import Refused, Rejected
 from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
 from shared.kafka import Record, partition_of, send_in_order
 from shared.times import iso_time
@@ -74,17 +74,30 @@ class Publisher:
 
 
 def rejected_record(rejected: Rejected, rejected_ms: int) -> Record:
-    """A refused record as it came, with the reason; cut, with its sha256, where it is too large."""
+    """A record of the log that is refused."""
     record = rejected.record
-    headers = {
-        "reason": rejected.refused.reason,
-        "detail": rejected.refused.detail[:DETAIL_CHARACTERS_MAX],
+    origin = {
         "source_topic": USAGE_EVENTS,
         "source_partition": str(record.partition),
         "source_offset": str(record.offset),
+    }
+    return refused_record(record.key, record.value, rejected.refused, origin, rejected_ms)
+
+
+def refused_record(
+    key: bytes | None,
+    value: bytes | None,
+    refused: Refused,
+    origin: dict[str, str],
+    rejected_ms: int,
+) -> Record:
+    """What is refused as it came, with the reason; cut, with its sha256, where it is too large."""
+    headers = {
+        "reason": refused.reason,
+        "detail": refused.detail[:DETAIL_CHARACTERS_MAX],
+        **origin,
         "rejected_at": iso_time(rejected_ms),
     }
-    key, value = record.key, record.value
     if value is not None and len(value) > VALUE_BYTES_MAX:
         headers["sha256"] = sha256(value).hexdigest()
         value = value[:VALUE_BYTES_MAX]

@@ -56,9 +56,17 @@ def register(app: typer.Typer) -> None:
         alerts: Annotated[
             str | None, typer.Option(help="Without `myaku up`: http://… of alerts, for --wait.")
         ] = None,
+        token: Annotated[
+            str | None,
+            typer.Option(
+                envvar="MYAKU_TOKEN",
+                show_envvar=True,
+                help="Without `myaku up`: a token that may read, for --wait.",
+            ),
+        ] = None,
     ) -> None:
         """Play event files, merged by time, through a deployment. Goes on where it was stopped."""
-        named = deployments.Named(config, scoring, alerts)
+        named = deployments.Named(config, scoring, alerts, token)
         options = Options(wait, rate, late)
         refuse_missing(files)
         found = deployments.find(DataDir(data_dir), named)

@@ -18,6 +18,7 @@ class Named:
     config: Path = SHIPPED
     scoring: str | None = None
     alerts: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class Deployment:
     zone: ZoneInfo
     scoring: str | None
     alerts: str | None
+    token: str | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """With which scoring and alerts are asked."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
     def secret_key(self) -> str:
@@ -44,14 +51,17 @@ def find(data_dir: DataDir, named: Named) -> Deployment:
                 f"Nothing runs in {data_dir.path}: start it with `myaku up`,"
                 " or name your deployment's broker in MYAKU_KAFKA."
             )
-        return Deployment(Settings.read(), _zone(named.config), named.scoring, named.alerts)
+        return Deployment(
+            Settings.read(), _zone(named.config), named.scoring, named.alerts, named.token
+        )
     settings = Settings.read(
         kafka=up_file.kafka,
         database_url=up_file.database_url,
         secret_key=up_file.secret_key,
         clock=up_file.clock,
     )
-    return Deployment(settings, _zone(Path(up_file.config)), up_file.scoring, up_file.alerts)
+    zone = _zone(Path(up_file.config))
+    return Deployment(settings, zone, up_file.scoring, up_file.alerts, up_file.token)
 
 
 def check(deployment: Deployment, *, wait: bool, late: bool) -> None:

@@ -48,7 +48,7 @@ class Outcome:
 
 async def before(deployment: Deployment) -> Before:
     """Where all stands now. Raises UserError where scoring does not answer."""
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(headers=deployment.headers) as client:
         counts = await _counts(client, deployment)
     if counts is None:
         raise UserError(f"Scoring at {deployment.scoring} does not answer: see `myaku status`.")
@@ -71,7 +71,7 @@ async def after(
 
     Raises UserError where scoring does not answer for SILENT_SECONDS_MAX.
     """
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(headers=deployment.headers) as client:
         await _until_through(client, deployment, barrier_id, say)
         now = await _counts(client, deployment) or then.counts
     return Outcome(
@@ -102,9 +102,12 @@ async def _until_through(
 
 
 async def _counts(client: httpx2.AsyncClient, deployment: Deployment) -> Counts | None:
-    """Scoring's counters; None where it does not answer."""
+    """Scoring's counters; None where it does not answer. Raises UserError without a good token."""
     try:
-        partitions = (await client.get(f"{deployment.scoring}/v1/partitions")).json()["data"]
+        answer = await client.get(f"{deployment.scoring}/v1/partitions")
+        if answer.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+            raise UserError(f"Scoring at {deployment.scoring}: {answer.json()['detail']}")
+        partitions = answer.json()["data"]
         clocks = [one["clock"] for one in partitions]
         return Counts(
             duplicates=sum(one["duplicates"] for one in partitions),

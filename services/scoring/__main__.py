@@ -9,6 +9,7 @@ from services.scoring.api import create_app
 from services.scoring.pipeline import Scoring
 from services.scoring.settings import ScoringSettings
 from shared import database, kafka, runtime
+from shared.access import Keyring
 from shared.events import USAGE_ACCEPTED
 from shared.loop import Loop
 from shared.watch import Watch
@@ -26,11 +27,12 @@ async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.
     loop = Loop(settings, USAGE_ACCEPTED, room, running)
     moving = settings.clock == "wall"
     watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
+    app = create_app(engine, Keyring(engine))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-scoring"))
             tasks.create_task(watch.run(running))
-            tasks.create_task(runtime.serve_http(create_app(engine), api, running))
+            tasks.create_task(runtime.serve_http(app, api, running))
     finally:
         await producer.stop()
         await engine.dispose()
@@ -40,8 +42,8 @@ def main() -> int:
     """Run the service; the exit status."""
     try:
         settings = ScoringSettings.read()
-        api = runtime.listen(settings.scoring_port)
-        operations = runtime.listen(settings.scoring_operations_port)
+        api = runtime.listen(settings.scoring_port, settings.host)
+        operations = runtime.listen(settings.scoring_operations_port, settings.host)
     except runtime.UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -21,7 +21,9 @@ from services.scoring.queries import (
     select_partitions,
 )
 from shared import problems
+from shared.access import Keyring, Needs
 from shared.database import snapshot
+from shared.http import application
 from shared.problems import LIMIT_DEFAULT, LIMIT_MAX, Problem
 
 JSON = "application/json"
@@ -63,12 +65,11 @@ class _NextDay(msgspec.Struct, frozen=True):
     day: Annotated[int, msgspec.Meta(ge=0, lt=DAYS)]
 
 
-def create_app(database: AsyncEngine) -> FastAPI:
+def create_app(database: AsyncEngine, keyring: Keyring) -> FastAPI:
     """The application; it reads and never writes."""
-    app = FastAPI(title="Myaku scoring", version="1")
+    app = application("scoring", keyring)
     app.state.database = database
     app.include_router(routes)
-    problems.install(app)
     return app
 
 
@@ -78,10 +79,11 @@ async def _reading(request: Request) -> AsyncIterator[AsyncConnection]:
 
 
 routes = APIRouter()
+READ = [Depends(Needs("read"))]
 Reading = Annotated[AsyncConnection, Depends(_reading)]
 
 
-@routes.get("/v1/accounts")
+@routes.get("/v1/accounts", dependencies=READ)
 async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading) -> Response:
     """Accounts by their health, the worst first."""
     after = problems.read_cursor(filters.cursor, Page)
@@ -99,13 +101,13 @@ async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading
     return Response(msgspec.json.encode(body), media_type=JSON)
 
 
-@routes.get("/v1/accounts/{account_id:encoded}")
+@routes.get("/v1/accounts/{account_id:encoded}", dependencies=READ)
 async def account(account_id: AccountId, reading: Reading) -> Response:
     """One account's health, as it was last published."""
     return Response(await _record(reading, account_id), media_type=JSON)
 
 
-@routes.get("/v1/accounts/{account_id:encoded}/history")
+@routes.get("/v1/accounts/{account_id:encoded}/history", dependencies=READ)
 async def history(
     account_id: AccountId, days: Annotated[DayRange, Query()], reading: Reading
 ) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _list(names: list[str]) -> str:
     return ", ".join(names)
 
 
-@routes.get("/v1/partitions")
+@routes.get("/v1/partitions", dependencies=READ)
 async def partitions(reading: Reading) -> dict[str, Any]:
     """Where each partition of the log stands: its clock, mode and counts."""
     return problems.page(await select_partitions(reading), None)

@@ -134,8 +134,11 @@ def where(installation: standalone.Installation) -> str:
     lines = {
         "Kafka": up_file.kafka,
         "Database": up_file.database_url,
+        "Events": f"{up_file.ingest}/v1/events",
+        "Write key": up_file.write_key,
         "Scoring": f"{up_file.scoring}/v1/accounts",
         "Alerts": f"{up_file.alerts}/v1/alerts",
+        "Token": up_file.token,
         "Config": f"{up_file.config}{_as_shipped(Path(up_file.config))}",
         "Logs": installation.data_dir.logs,
         "Clock": up_file.clock,

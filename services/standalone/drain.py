@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 
 from shared import kafka
 from shared.barriers import is_through, send_barrier
+from shared.data_dir import UpFile
 from shared.events import USAGE_EVENTS
 from shared.runtime import UserError
 from shared.settings import Settings
@@ -14,16 +15,16 @@ from shared.settings import Settings
 POLL_SECONDS = 0.1
 
 
-async def drain(settings: Settings, alerts: str, seconds: float) -> bool:
-    """Send a barrier behind what was sent, and wait until `alerts` (http://…) has seen it.
+async def drain(settings: Settings, up_file: UpFile, seconds: float) -> bool:
+    """Send a barrier behind what was sent, and wait until alerts has seen it.
 
     Whether it has within so many seconds.
     """
     try:
-        async with asyncio.timeout(seconds), httpx2.AsyncClient() as client:
+        async with asyncio.timeout(seconds), httpx2.AsyncClient(headers=up_file.headers) as client:
             waiting = await _send_barriers(settings)
             while waiting:
-                if await is_through(client, alerts, waiting[-1]):
+                if await is_through(client, up_file.alerts, waiting[-1]):
                     waiting.pop()
                 else:
                     await asyncio.sleep(POLL_SECONDS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.runtime import UserError, listen
 
-API = {"scoring": 8082, "alerts": 8083}
+API = {"ingest": 8081, "scoring": 8082, "alerts": 8083}
 OPERATIONS = {"ingest": 9101, "scoring": 9102, "alerts": 9103}
 API_FIRST = 8080
 OPERATIONS_FIRST = 9100

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.api import create_app
 from shared import database
+from shared.access import Keyring
+from tests import callers
 from tests.alerts.rows import claimed, nobody, records
 from tests.alerts.world import RULE, config, health, tick
 
@@ -45,10 +47,8 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
         raw.append(health(number, score, 1, f"a{number}", **others))
     raw += [health(5, 70, 2, "a0"), tick(6)]
     await worker.handle(0, records(raw))
-    app = create_app(engine, deliver_history=False, wake=nobody)
-    async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app), base_url="http://alerts"
-    ) as opened:
+    app = create_app(engine, Keyring(engine), deliver_history=False, wake=nobody)
+    async with await callers.client(app, engine) as opened:
         yield opened
     await engine.dispose()
 

@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -15,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.alerts.api import create_app
 from services.alerts.records import RawRecord
 from shared import database
+from shared.access import Keyring
 from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Fenced
+from tests import callers
 from tests.alerts.rows import claimed, nobody, one, records, tables
 from tests.alerts.world import RULE, barrier, config, health, no_rules, passed_on, tick
 from tests.processes import until
@@ -168,8 +169,8 @@ async def test_configurations_that_are_sent_again_take_nothing_back(engine: Asyn
 
 
 async def test_a_barrier_is_complete_when_every_partition_has_it(engine: AsyncEngine) -> None:
-    app = create_app(engine, deliver_history=False, wake=nobody)
-    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://alerts")
+    app = create_app(engine, Keyring(engine), deliver_history=False, wake=nobody)
+    client = await callers.client(app, engine)
 
     async def seen() -> tuple[int, int, bool]:
         body = (await client.get("/v1/barriers/end")).json()
@@ -187,8 +188,8 @@ async def test_a_barrier_is_complete_when_every_partition_has_it(engine: AsyncEn
 
 async def test_acts_and_batches_wait_for_one_another(engine: AsyncEngine) -> None:
     """Both orders: whichever comes first, the other sees what it did."""
-    app = create_app(engine, deliver_history=False, wake=nobody)
-    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://alerts")
+    app = create_app(engine, Keyring(engine), deliver_history=False, wake=nobody)
+    client = await callers.client(app, engine)
     worker, _ = await claimed(engine)
     await worker.handle(0, records([config(AT_ONCE), tick(0), tick(0), health(0, 55, 1)]))
     alert = (await client.get("/v1/alerts")).json()["data"][0]["id"]

@@ -16,6 +16,7 @@ from services.alerts.records import RawRecord
 from shared import database, kafka, runtime, topics
 from shared.events import HEALTH_CHANGES
 from shared.settings import Settings
+from tests import callers
 from tests.alerts.receiver import SECRET, receiving, webhook
 from tests.alerts.rows import one
 from tests.alerts.world import RULE, barrier, config, health, tick
@@ -60,8 +61,9 @@ async def send(settings: Settings, raw: Sequence[RawRecord]) -> None:
     await producer.stop()
 
 
-async def complete(port: int, name: str) -> None:
+async def complete(engine: AsyncEngine, port: int, name: str) -> None:
     """Return when a barrier has come through."""
+    headers = callers.bearing(await callers.key(engine, "read"))
     url = f"http://127.0.0.1:{port}/v1/barriers/{name}"
 
     async def is_through() -> bool:
@@ -70,7 +72,7 @@ async def complete(port: int, name: str) -> None:
         except httpx2.TransportError:
             return False
 
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as client:
         await until(is_through)
 
 
@@ -112,7 +114,7 @@ async def test_killed_while_it_sends_it_sends_again_under_the_same_id(
                     "UPDATE alerts.notification SET lease_until_ms = 0"
                 )
             process = start(settings, ports, tmp_path / "alerts.log")
-            await complete(ports[0], "two")
+            await complete(engine, ports[0], "two")
             await all_sent(engine)
             process.send_signal(signal.SIGTERM)
             assert process.wait() == 0

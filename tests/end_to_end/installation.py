@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from tests.callers import bearing
 from tests.processes import eventually
 
 MYAKU = str(Path(sys.executable).with_name("myaku"))
@@ -41,7 +42,8 @@ class Installation:
 
     async def get(self, service: str, path: str, **query: object) -> Any:
         """The answer of a service's API, as JSON."""
-        async with httpx2.AsyncClient() as client:
+        headers = bearing(self.up_file["token"])
+        async with httpx2.AsyncClient(headers=headers) as client:
             answer = await client.get(self.up_file[service] + path, params=query)  # type: ignore[arg-type]
             answer.raise_for_status()
             return answer.json()

@@ -51,7 +51,7 @@ def history(path: Path, count: int) -> Path:
 async def deployed(address: str, log_id: str = "log-1") -> Deployment:
     settings = settings_for(address, "postgresql:///none", clock="events")
     await topics.create_log(settings, partitions=2, log_id=log_id, source_partitions=3)
-    return Deployment(settings, UTC_ZONE, None, None)
+    return Deployment(settings, UTC_ZONE, None, None, None)
 
 
 async def replay(
@@ -178,8 +178,11 @@ def serve(address: str, data_dir: Path, clock: str = "events") -> DataDir:
         UpFile(
             kafka=address,
             database_url="postgresql:///none",
+            ingest="http://127.0.0.1:1",
             scoring="http://127.0.0.1:1",
             alerts="http://127.0.0.1:1",
+            write_key="",
+            token="",
             operations={},
             config=str(config),
             clock=clock,
@@ -227,7 +230,9 @@ async def test_killed_at_any_point_it_loses_nothing(
 async def test_a_broker_that_is_gone(tmp_path: Path) -> None:
     settings = settings_for("127.0.0.1:1", "postgresql:///none", clock="events")
     with pytest.raises(UserError, match=r"The Kafka broker at 127\.0\.0\.1:1 cannot be reached"):
-        await replay(history(tmp_path / "events", 5), Deployment(settings, UTC_ZONE, None, None))
+        await replay(
+            history(tmp_path / "events", 5), Deployment(settings, UTC_ZONE, None, None, None)
+        )
 
 
 def test_nothing_to_send(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from services.scoring.engine import State, advance, decode
 from services.scoring.rows import rows_of
 from services.scoring.store import save
 from shared import database
+from shared.access import Keyring
 from shared.database import transaction
 from shared.offsets import claim
+from tests import callers
 from tests.scoring.random_log import DAY_MS, IDS, START_MS, config, document, event, tick
 
 NAMES = ["Ann & Co", "50% off", "under_score", "back\\slash", "Zoë"]
@@ -50,8 +52,7 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
             raw = [(offset, *record) for offset, record in enumerate(records)]
             effects = advance(state, decode(raw), lambda _, home=partition: home)  # type: ignore[misc]
             await save(connection, held, len(raw), rows_of(state, effects))
-    transport = httpx2.ASGITransport(create_app(engine))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://scoring") as made:
+    async with await callers.client(create_app(engine, Keyring(engine)), engine) as made:
         yield made
     await engine.dispose()
 
@@ -209,10 +210,13 @@ async def test_a_database_that_is_away_is_503(database_url: str) -> None:
     engine = database.create(
         make_url(database_url).set(database="gone").render_as_string(hide_password=False)
     )
-    transport = httpx2.ASGITransport(create_app(engine))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://scoring") as client:
+    kept = database.create(database_url)
+    app = create_app(engine, Keyring(kept))
+    async with await callers.client(app, kept) as client:
         answer = await client.get("/v1/accounts")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "5"
+    await kept.dispose()
     await engine.dispose()
 
 

@@ -15,8 +15,11 @@ from shared.runtime import UserError
 UP_FILE = UpFile(
     kafka="127.0.0.1:9092",
     database_url="postgresql://postgres@/postgres",
+    ingest="http://127.0.0.1:8081",
     scoring="http://127.0.0.1:8082",
     alerts="http://127.0.0.1:8083",
+    write_key="myaku_write_1_s",
+    token="myaku_admin_1_s",
     operations={"scoring": "http://127.0.0.1:9102"},
     config="config",
     clock="wall",
@@ -68,7 +71,7 @@ def test_a_taken_port_is_named_with_the_way_out() -> None:
 
 def test_ports_keep_their_order() -> None:
     chosen = ports.choose(23400)
-    assert chosen.api == {"scoring": 23402, "alerts": 23403}
+    assert chosen.api == {"ingest": 23401, "scoring": 23402, "alerts": 23403}
     assert chosen.operations == {"ingest": 23411, "scoring": 23412, "alerts": 23413}
     assert chosen.environment()["MYAKU_ALERTS_OPERATIONS_PORT"] == "23413"
 

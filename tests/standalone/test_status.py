@@ -10,7 +10,7 @@ from services.standalone.broker import free_port
 from services.standalone.status import Row
 from shared.data_dir import UpFile
 
-UP_FILE = UpFile("", "", "", "", {}, "", "events", "", {"scoring": 7})
+UP_FILE = UpFile("", "", "", "", "", "", "", {}, "", "events", "", {"scoring": 7})
 
 
 def shown(*rows: Row) -> str:

@@ -6,10 +6,13 @@ from services.ingest.accept.event import Event, examine
 from services.ingest.accept.membership import Membership, Memberships
 from services.ingest.accept.reading import Reading, SourceRecord, read, users
 from services.ingest.accept.refusal import Refused
+from services.ingest.accept.request import EVENTS_MAX, Item, TooMany, examine_body
 
 __all__ = [
     "CONTROL_KEY",
+    "EVENTS_MAX",
     "Event",
+    "Item",
     "Known",
     "Membership",
     "Memberships",
@@ -20,8 +23,10 @@ __all__ = [
     "Rejected",
     "SigningRules",
     "SourceRecord",
+    "TooMany",
     "decide",
     "examine",
+    "examine_body",
     "read",
     "settle",
     "users",

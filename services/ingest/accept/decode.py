@@ -1,4 +1,4 @@
-"""Bytes as a JSON object: strict, but for the numbers and characters that JSON cannot carry."""
+"""Bytes as JSON: strict, but for the numbers and characters that JSON cannot carry."""
 
 import json
 import re
@@ -12,7 +12,8 @@ DIGITS_MAX = 4_300
 """Of an integer: what is longer is, like Infinity, no number that anyone can read."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_any = msgspec.json.Decoder().decode
 
 
 def decode(value: bytes | None) -> dict[str, Any]:
@@ -23,18 +24,29 @@ def decode(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise Refused("undecodable", "The record has no value.")
     try:
-        return _decode(value)
+        return _decode_object(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        decoded = _decode_leniently(value)
+    if not isinstance(decoded, dict):
+        raise Refused("undecodable", "The value is JSON, but not an object.")
+    return decoded
+
+
+def decode_any(value: bytes) -> Any:
+    """The JSON text that the bytes hold, whatever it is; otherwise as `decode`."""
+    try:
+        return _decode_any(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(value)
 
 
-def _decode_leniently(value: bytes) -> dict[str, Any]:
+def _decode_leniently(value: bytes) -> Any:
     """What the fast decoder refuses, read once more: it may be one of the things we replace."""
     try:
         decoded = json.loads(
             value.decode(), parse_constant=_nothing, parse_float=_float, parse_int=_integer
         )
-        replaced = _replace_surrogates(decoded)
+        return _replace_surrogates(decoded)
     except UnicodeDecodeError as error:
         raise Refused("undecodable", f"The value is not UTF-8: {error.reason}.") from None
     except json.JSONDecodeError as error:
@@ -43,9 +55,6 @@ def _decode_leniently(value: bytes) -> dict[str, Any]:
         if value.lstrip().startswith(b"{"):
             raise Refused("bad_properties", "The event is nested too deep.") from None
         raise Refused("undecodable", "The value is nested too deep to be read.") from None
-    if not isinstance(replaced, dict):
-        raise Refused("undecodable", "The value is JSON, but not an object.")
-    return replaced
 
 
 def _nothing(_: str) -> None:

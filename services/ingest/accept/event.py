@@ -36,8 +36,11 @@ class Event(msgspec.Struct):
     received_at: str
 
 
-def examine(value: bytes | None, received_ms: int) -> Event:
-    """The event in the bytes, its account missing only where its user is named. Raises Refused."""
+def examine(value: bytes | None, received_ms: int, source: str = USAGE_EVENTS) -> Event:
+    """The event in the bytes, its account missing only where its user is named. Raises Refused.
+
+    `source` is where it came from, for an event that does not say so itself.
+    """
     given = decode(value)
     event = Event(
         id=_required(given, "id", NAME_CHARACTERS_MAX, "missing_id", "bad_id"),
@@ -45,7 +48,7 @@ def examine(value: bytes | None, received_ms: int) -> Event:
         account_id=_account(given),
         user_id=_user(given),
         time=_time(given, received_ms),
-        source=_source(given),
+        source=_source(given, source),
         properties=_properties(given),
         received_at=iso_time(received_ms),
     )
@@ -118,10 +121,10 @@ def _time(given: dict[str, Any], received_ms: int) -> str:
     return time
 
 
-def _source(given: dict[str, Any]) -> str:
-    """Never a reason to refuse: what cannot name a source leaves it to the topic."""
+def _source(given: dict[str, Any], default: str) -> str:
+    """Never a reason to refuse: what cannot name a source leaves it to where it came from."""
     source = given.get("source")
-    return USAGE_EVENTS if _fault(source, NAME_CHARACTERS_MAX) else str(source)
+    return default if _fault(source, NAME_CHARACTERS_MAX) else str(source)
 
 
 def _properties(given: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""Events over HTTP: each is examined as in the log, and answered when the broker has it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from aiokafka.errors import KafkaError
+from fastapi import Depends, FastAPI, Request
+
+from services.ingest.accept import EVENTS_MAX, Event, Item, Refused, TooMany, examine_body
+from services.ingest.body import BODY_BYTES_MAX, Budget, read_body
+from services.ingest.intake import Intake
+from shared import metrics
+from shared.access import Caller, Keyring, Needs
+from shared.http import application
+from shared.problems import RETRY_AFTER, Problem
+from shared.runtime import log
+
+IN_HAND_BYTES_MAX = 32 * 1024 * 1024
+"""Of bodies, over all callers; as events in memory it is several times as much."""
+
+SEND_SECONDS_MAX = 8
+"""Most clients wait for 10 seconds."""
+
+SMALL_BYTES = 16 * 1024
+"""A body up to this is examined at once; a thread for it would cost more."""
+
+Writing = Annotated[Caller, Depends(Needs("write"))]
+
+
+def create_app(keyring: Keyring, intake: Intake, now_ms: Callable[[], int]) -> FastAPI:
+    """The application that events are sent to."""
+    app = application("ingest", keyring, BODY_BYTES_MAX)
+    budget = Budget(IN_HAND_BYTES_MAX)
+
+    @app.post("/v1/events")
+    async def events(request: Request, caller: Writing) -> dict[str, Any]:
+        """Events in the native form: one object, an array, or one object a line (NDJSON).
+
+        200 says what became of each, in the order sent: what is accepted, the broker has; what is
+        refused stands in `usage.rejected`. With any other status nothing may be taken as received;
+        the same events may be sent again, each counts once.
+        """
+        with budget.share() as share:
+            body = await read_body(request, share)
+            received_ms = now_ms()
+            items = await _examine(body, received_ms, caller.source)
+            await _send(intake, items, caller.source, received_ms)
+            return _answer(items)
+
+    return app
+
+
+async def _examine(body: bytes, received_ms: int, source: str) -> list[Item]:
+    """What the body holds. Raises Problem 400 or 413."""
+    try:
+        if len(body) <= SMALL_BYTES:
+            return examine_body(body, received_ms, source)
+        return await asyncio.to_thread(examine_body, body, received_ms, source)
+    except Refused as refused:
+        raise Problem(400, refused.reason, refused.detail) from None
+    except TooMany as error:
+        message = f"The body holds {error} events, over {EVENTS_MAX}: send less at once."
+        raise Problem(413, "too_many_events", message) from None
+
+
+async def _send(intake: Intake, items: list[Item], source: str, received_ms: int) -> None:
+    """Return when the broker has all of them. Raises Problem 503."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await intake.send(items, source, received_ms)
+    except (KafkaError, TimeoutError) as error:
+        log.warning("events not taken", source=source, why=str(error) or repr(error))
+        message = "The broker cannot be reached: send the same events again later."
+        raise Problem(503, "unavailable", message, RETRY_AFTER) from error
+
+
+def _answer(items: list[Item]) -> dict[str, Any]:
+    results = [_result(index, item) for index, item in enumerate(items)]
+    accepted = sum(isinstance(item.body, Event) for item in items)
+    metrics.COLLECTED.labels(outcome="accepted").inc(accepted)
+    metrics.COLLECTED.labels(outcome="rejected").inc(len(items) - accepted)
+    return {"accepted": accepted, "rejected": len(items) - accepted, "results": results}
+
+
+def _result(index: int, item: Item) -> dict[str, Any]:
+    if isinstance(item.body, Event):
+        return {"id": item.body.id, "status": "accepted"}
+    reason, detail = item.body.reason, item.body.detail
+    return {"index": index, "status": "rejected", "reason": reason, "detail": detail}
