@@ -3,7 +3,6 @@
 import asyncio
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import problems
@@ -14,6 +13,9 @@ BODY_BYTES_MAX = 64 * 1024
 """Of a request that somebody writes by hand."""
 
 BODY_SECONDS_MAX = 20
+DISCARDED_BYTES_MAX = 32 * 1024 * 1024
+"""What is too large is still read up to here: few clients hear an answer before they are done."""
+
 CLOSE = {"Connection": "close"}
 """What was not read of a body is not waited for."""
 
@@ -42,19 +44,16 @@ class BoundedBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            announced = Headers(scope=scope).get("content-length", "")
-            length = int(announced) if announced.isdecimal() else 0
-            receive = _Body(receive, self.body_bytes_max, length).receive
+            receive = _Body(receive, self.body_bytes_max).receive
         await self.app(scope, receive, send)
 
 
 class _Body:
     """A body on its way in."""
 
-    def __init__(self, receive: Receive, bytes_max: int, announced_bytes: int) -> None:
+    def __init__(self, receive: Receive, bytes_max: int) -> None:
         self._receive = receive
         self._bytes_max = bytes_max
-        self._announced_bytes = announced_bytes
         self._received_bytes = 0
         self._ends_at = asyncio.get_running_loop().time() + BODY_SECONDS_MAX
         self._complete = False
@@ -63,21 +62,23 @@ class _Body:
         """The next piece; behind the last one, whatever the server says. Raises Problem."""
         if self._complete:
             return await self._receive()
-        self._check()
         try:
             async with asyncio.timeout_at(self._ends_at):
-                message = await self._receive()
+                message = await self._next()
+                if self._received_bytes <= self._bytes_max:
+                    return message
+                while not self._complete and self._received_bytes < DISCARDED_BYTES_MAX:
+                    await self._next()
         except TimeoutError:
             text = f"The body did not come within {BODY_SECONDS_MAX} seconds."
             raise Problem(408, "slow_body", text, CLOSE) from None
+        raise too_large(self._bytes_max)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
         self._complete = not message.get("more_body", False)
         self._received_bytes += len(message.get("body", b""))
-        self._check()
         return message
-
-    def _check(self) -> None:
-        if max(self._received_bytes, self._announced_bytes) > self._bytes_max:
-            raise too_large(self._bytes_max)
 
 
 def too_large(body_bytes_max: int) -> Problem:

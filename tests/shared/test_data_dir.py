@@ -78,4 +78,4 @@ def test_ports_keep_their_order() -> None:
 
 def test_free_ports_are_all_different() -> None:
     chosen = ports.choose(0)
-    assert len({*chosen.api.values(), *chosen.operations.values()}) == 5
+    assert len({*chosen.api.values(), *chosen.operations.values()}) == 6
