@@ -26,7 +26,7 @@ VAGUE = {"utils", "helpers", "common", "core", "base", "manager"}
 PARTITION_FIRST = re.compile(r"PRIMARY KEY \(\w*partition\b|^\s*partition int PRIMARY KEY", re.M)
 MIGRATIONS = "shared/migrations/versions"
 WHOLE_TABLES = {"ingest.membership", "alerts.destination", "access.key"}
-"""Not of a partition: a user's accounts, whatever their partitions; the few destinations and keys."""
+"""Not of a partition: a user's accounts, whatever their partitions; destinations; keys."""
 
 
 def shown(path: Path) -> str:

@@ -1,10 +1,10 @@
-"""The commands of whoever runs a deployment: `myaku config …`, `myaku db …`."""
+"""The commands of whoever runs a deployment: `myaku config …`, `myaku db …`, `myaku keys …`."""
 
 import typer
 
-from services.admin import config, database
+from services.admin import config, database, keys
 
-COMMANDS = {"config": config.app, "db": database.app}
+COMMANDS = {"config": config.app, "db": database.app, "keys": keys.app}
 
 
 def register(app: typer.Typer) -> None:

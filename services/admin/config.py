@@ -47,7 +47,7 @@ def publish(
 ) -> None:
     """Let a configuration be in force from the next tick on. Makes the topics that are missing."""
     document = read_document(directory)
-    settings = publishing.target(data_dir)
+    settings = AdminSettings.of(data_dir, "MYAKU_KAFKA")
     with Console(stderr=True).status(f"Publishing to {settings.kafka} …"):
         said = asyncio.run(publishing.publish(settings, document, partitions=partitions))
     typer.echo(said)

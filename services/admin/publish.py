@@ -1,30 +1,14 @@
 """Publishing a configuration into every partition of the log, which is made if it is missing."""
 
-import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
 from services.admin.settings import AdminSettings
 from shared import database, topics
-from shared.data_dir import DEFAULT, DataDir
 from shared.in_force import Followed, followed
 from shared.runtime import UserError
-
-
-def target(data_dir: Path | None) -> AdminSettings:
-    """What to publish to: the `myaku up` of a data directory, else what the environment names."""
-    if data_dir is None and "MYAKU_KAFKA" in os.environ:
-        return AdminSettings.read()
-    up_file = DataDir(data_dir or DEFAULT).running()
-    if up_file is None:
-        raise UserError(
-            f"Nothing runs in {data_dir or DEFAULT}: name your deployment's broker in MYAKU_KAFKA,"
-            " or with --data-dir where `myaku up` runs."
-        )
-    return AdminSettings.read(kafka=up_file.kafka, database_url=up_file.database_url)
 
 
 async def publish(settings: AdminSettings, document: dict[str, Any], *, partitions: int) -> str:

@@ -1,7 +1,13 @@
-"""What the commands of this room read from the environment."""
+"""What the commands of this room read: the environment, or what `myaku up` says of itself."""
+
+import os
+from pathlib import Path
+from typing import Self
 
 from pydantic import Field, SecretStr
 
+from shared.data_dir import DEFAULT, DataDir
+from shared.runtime import UserError
 from shared.settings import Settings
 
 
@@ -9,3 +15,19 @@ class AdminSettings(Settings):
     """Those of a service, but nothing is signed here: the secret key may be missing."""
 
     secret_key: SecretStr = Field(default=SecretStr(""), description="not needed here")
+
+    @classmethod
+    def of(cls, data_dir: Path | None, variable: str) -> Self:
+        """Of the `myaku up` in a data directory, else of what the environment names.
+
+        `variable` has to be there for that. Raises UserError where nothing is named.
+        """
+        if data_dir is None and {variable, f"{variable}_FILE"} & os.environ.keys():
+            return cls.read()
+        up_file = DataDir(data_dir or DEFAULT).running()
+        if up_file is None:
+            raise UserError(
+                f"Nothing runs in {data_dir or DEFAULT}: name your deployment in {variable},"
+                " or with --data-dir where `myaku up` runs."
+            )
+        return cls.read(kafka=up_file.kafka, database_url=up_file.database_url)

@@ -15,17 +15,15 @@ from rich.console import Console
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from services.standalone import broker, checks, ports, postgres, probes, supervisor
+from services.standalone import broker, checks, keys, ports, postgres, probes, supervisor
 from services.standalone.drain import drain
 from services.standalone.keeper import Kept, Leash
 from shared import database, topics
-from shared.access import derive
-from shared.access.store import save_key
 from shared.configuration.files import SHIPPED, read_document
 from shared.configuration.secrets import missing_secrets
 from shared.data_dir import DEFAULT, DataDir, UpFile
 from shared.in_force import followed
-from shared.runtime import LOOPBACK, UserError, now_ms
+from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
 
 SERVICES = ("ingest", "scoring", "alerts")
@@ -35,8 +33,6 @@ DRAIN_SECONDS = 25
 START_AGAIN_SECONDS = 20
 """How much longer the drain may take when a service has to be started again for it."""
 POLL_SECONDS = 0.1
-HTTP_SOURCE = "http"
-"""The source of the write key that up.json names."""
 EMBEDDED_SESSION_MS = 6_000
 """The embedded broker lets the first member of a group wait for half of its session timeout."""
 EARLIER_RUN_SECONDS = 30
@@ -188,7 +184,7 @@ async def _prepare(options: Options, settings: Settings, document: dict[str, Any
     if options.clock == "events":
         await checks.refuse_live(database_url)
     (await followed(database_url)).refuse_other_zone(document)
-    await _make_keys(settings)
+    await keys.make(settings)
     await topics.create_log(
         settings,
         partitions=options.partitions,
@@ -196,19 +192,6 @@ async def _prepare(options: Options, settings: Settings, document: dict[str, Any
         source_partitions=options.partitions,
     )
     await topics.publish_configuration(settings, document)
-
-
-async def _make_keys(settings: Settings) -> None:
-    """The write key and the token that up.json names."""
-    secret_key = settings.secret_key.get_secret_value()
-    engine = database.create(settings.database_url.get_secret_value(), connections=1)
-    try:
-        async with database.transaction(engine) as connection:
-            write_key, token = derive(secret_key, "write"), derive(secret_key, "admin")
-            await save_key(connection, write_key.kept("myaku up", HTTP_SOURCE, now_ms()))
-            await save_key(connection, token.kept("myaku up", None, now_ms()))
-    finally:
-        await engine.dispose()
 
 
 async def _choose_ports(options: Options, data_dir: DataDir) -> ports.Ports:
@@ -282,8 +265,8 @@ def _up_file(options: Options, settings: Settings, chosen: ports.Ports) -> UpFil
         operations={name: f"http://{LOOPBACK}:{port}" for name, port in chosen.operations.items()},
         config=str(options.config.absolute()),
         clock=options.clock,
-        write_key=derive(secret_key, "write").text,
-        token=derive(secret_key, "admin").text,
+        write_key=keys.write_key(secret_key).text,
+        token=keys.token(secret_key).text,
         secret_key=secret_key,
         pids={},
     )

@@ -149,7 +149,7 @@ async def test_what_runs_in_a_data_directory_is_found(
     data_dir = DataDir(tmp_path / "data")
     nothing = await myaku("config", "publish", str(changed), "--data-dir", str(data_dir.path))
     assert nothing.status == 1
-    assert nothing.error.startswith(f"Nothing runs in {data_dir.path}: name your deployment's")
+    assert nothing.error.startswith(f"Nothing runs in {data_dir.path}: name your deployment in")
 
     settings = settings_for(tansu_address, database_url)
     await topics.create_log(settings, partitions=PARTITIONS, log_id="log", source_partitions=1)
@@ -158,8 +158,11 @@ async def test_what_runs_in_a_data_directory_is_found(
         UpFile(
             kafka=tansu_address,
             database_url=database_url,
+            ingest="",
             scoring="",
             alerts="",
+            write_key="",
+            token="",
             operations={},
             config="",
             clock="wall",
