@@ -22,7 +22,8 @@ from services.ingest.intake import Intake
 from shared import database, http, kafka
 from shared.access import Keyring
 from shared.events import TICK, USAGE_EVENTS
-from shared.runtime import Readiness, Running, listen, serve_http
+from shared.operations import Readiness
+from shared.runtime import Running, listen, serve_http
 from shared.times import iso_time
 from tests import callers
 from tests.conftest import settings_for

@@ -111,8 +111,7 @@ class Demo:
 
     async def _hold_ledger(self, traffic: Traffic) -> None:
         """When all that was sent has come through, put it against what was counted."""
-        up_file = self._installation.up_file
-        if not await drain(Settings.read(), up_file.alerts, LEDGER_SECONDS):
+        if not await drain(Settings.read(), self._installation.up_file, LEDGER_SECONDS):
             raise UserError(
                 f"Not all could be counted within {LEDGER_SECONDS} s: {self._installation.loss}."
             )

@@ -34,7 +34,7 @@ class Reading:
 
 def client(up_file: UpFile) -> httpx2.AsyncClient:
     """A client that shows its token."""
-    return httpx2.AsyncClient(headers={"Authorization": f"Bearer {up_file.token}"})
+    return httpx2.AsyncClient(headers=up_file.headers)
 
 
 async def read(asking: httpx2.AsyncClient, up_file: UpFile) -> Reading:
