@@ -137,17 +137,17 @@ class Metric(Strict, frozen=True):
 
 
 def _of_kind(kind: str) -> dict[str, Any]:
-    """What a schema says of a metric of a kind: what it needs, and what it can have."""
+    """What a schema says of a metric that has this kind: what it needs, and what it can have."""
     needed, allowed = METRIC_FIELDS[kind]
-    fields = [kind, *sorted(needed)]
-    return {
-        "title": f"a {kind} metric",
-        "required": fields,
-        "propertyNames": {"enum": fields + sorted(allowed)},
-    }
+    names = [kind, *sorted(needed), *sorted(allowed)]
+    then = {"required": sorted(needed), "propertyNames": {"enum": names}}
+    return {"if": {"required": [kind]}, "then": then}
 
 
-ONE_KIND = {"oneOf": [_of_kind(kind) for kind in METRIC_FIELDS]}
+ONE_KIND = {
+    "oneOf": [{"required": [kind]} for kind in METRIC_FIELDS],
+    "allOf": [_of_kind(kind) for kind in METRIC_FIELDS],
+}
 
 Point = tuple[
     Annotated[float, Meta(description="A value of the metric.")],
