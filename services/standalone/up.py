@@ -62,6 +62,7 @@ class Installation:
         self.leash = Leash()
         self.embedded: dict[str, Kept] = {}
         self.services: list[supervisor.Service] = []
+        self.said: list[str] = []
         self.up_file: UpFile
 
     @property
@@ -137,6 +138,7 @@ class Installation:
 
     def say(self, line: str) -> None:
         """Tell whoever sits at the terminal."""
+        self.said.append(line)
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def write_up_file(self) -> None:

@@ -18,6 +18,7 @@ from services.standalone.demo.ledger import ledger
 from services.standalone.demo.news import Arrivals, Moves
 from services.standalone.demo.reading import Reading
 from services.standalone.demo.screen import Scene, screen
+from shared.configuration.files import SHIPPED, read_document
 from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
 from tests.end_to_end.installation import start
@@ -199,6 +200,19 @@ def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
     for words in ("21 days without use", "of my own 2.5", "Nps is 2 (was 9)"):
         assert words in shown, "a reason has a line of its own, and is not broken"
     assert tables.reasons([good, unknown, driver]) == ["21 days without use", "of my own 2.5"]
+
+
+def test_every_measure_that_has_words_is_shipped() -> None:
+    shipped = read_document(SHIPPED)["scorecards"]["metrics"]
+    assert tables.WORDS.keys() <= shipped.keys()
+
+
+def test_only_the_times_of_the_rule_differ_from_the_shipped_one() -> None:
+    shipped, own = read_document(SHIPPED), read_document(demo.CONFIG)
+    (rule,), (own_rule,) = shipped["alerts"]["rules"], own["alerts"]["rules"]
+    differ = {name for name in rule if rule[name] != own_rule[name]}
+    assert differ == {"for", "clear_for", "cooldown"}
+    assert {**shipped, "alerts": None} == {**own, "alerts": None}
 
 
 def test_only_what_a_demo_left_is_removed(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from services.standalone.demo.traffic import HTTP, KAFKA
 
 def ledger(history: int, sent: Counter[str], counted: int) -> Group:
     """Both sides, and whether they are equal."""
-    table = Table(title="What was sent, and what was counted", title_style="bold")
+    table = Table(
+        title="What was sent, and what was counted", title_style="bold", show_header=False
+    )
     table.add_column()
     table.add_column("events", justify="right")
     table.add_row("sent as history", f"{history:,}")

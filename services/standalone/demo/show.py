@@ -31,8 +31,25 @@ from shared.runtime import UserError, now_ms
 EVERY_SECONDS = 1.0
 WINDOW_MS = 5 * 60_000
 RATE_SECONDS = 10
+SAID_LOOKS = 15
 COUNTS_EVERY = 30
 """Without a terminal, the counts are said every so many looks."""
+
+
+class Said:
+    """What the supervisor says would be drawn over: the screen has a line for it."""
+
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+        self._known = len(said)
+        self._looks_left = 0
+
+    def lately(self) -> str:
+        """The newest sentence, for so many looks."""
+        if len(self._said) > self._known:
+            self._known, self._looks_left = len(self._said), SAID_LOOKS
+        self._looks_left -= 1
+        return self._said[-1] if self._looks_left >= 0 else ""
 
 
 class Show:
@@ -49,6 +66,7 @@ class Show:
         self._sent: deque[Counter[str]] = deque(maxlen=RATE_SECONDS + 1)
         self._reading: Reading
         self._looks = 0
+        self._said = Said(installation.said)
 
     async def run(self, console: Console) -> None:
         """Look once a second and show it, for ever. Raises UserError if nothing ever answers."""
@@ -58,6 +76,7 @@ class Show:
             async with public.client(installation.up_file) as client:
                 while True:
                     lines, notice = await self._look(client)
+                    notice = notice or self._said.lately()
                     if console.is_terminal:
                         live.update(screen(self._scene(notice), *console.size), refresh=True)
                     else:
