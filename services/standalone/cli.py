@@ -13,6 +13,7 @@ from rich.console import Console
 from services.standalone import status as status_report
 from services.standalone import up as standalone
 from services.standalone.demo import demo as simulated
+from services.standalone.installation import Installation
 from shared.configuration.files import SHIPPED, shipped_parts
 from shared.data_dir import DEFAULT, DataDir
 
@@ -70,7 +71,7 @@ def register(app: typer.Typer) -> None:
         )
         console = Console()
 
-        async def work(installation: standalone.Installation) -> None:
+        async def work(installation: Installation) -> None:
             show_where(installation, console)
             await installation.watch()
 
@@ -86,7 +87,7 @@ def register(app: typer.Typer) -> None:
         options = standalone.Options(data_dir, simulated.CONFIG, clock="events", ports_from=0)
         console = Console()
 
-        async def work(installation: standalone.Installation) -> None:
+        async def work(installation: Installation) -> None:
             await simulated.Demo(installation, console).run(once=once)
 
         asyncio.run(run_until_told(options, Console(stderr=True), work))
@@ -107,7 +108,7 @@ def register(app: typer.Typer) -> None:
 async def run_until_told(
     options: standalone.Options,
     console: Console,
-    work: Callable[[standalone.Installation], Awaitable[None]],
+    work: Callable[[Installation], Awaitable[None]],
 ) -> None:
     """Run everything until the work is done or a signal comes; a second one stops at once."""
     loop = asyncio.get_running_loop()
@@ -122,13 +123,13 @@ async def run_until_told(
         console.print("Stopped.")
 
 
-def show_where(installation: standalone.Installation, console: Console) -> None:
+def show_where(installation: Installation, console: Console) -> None:
     """Say that all is ready, and where it is."""
     lines = f"Ready; Ctrl-C stops.\n{where(installation)}"
     console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
-def where(installation: standalone.Installation) -> str:
+def where(installation: Installation) -> str:
     """Where everything is."""
     up_file = installation.up_file
     lines = {

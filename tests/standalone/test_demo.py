@@ -268,6 +268,7 @@ async def test_history_then_live_scores_and_alerts_and_an_equal_ledger_though_sc
     for way in ("live over HTTP", "live through Kafka"):
         sent = re.search(rf"sent {way} +│ +([\d,]+)", said)
         assert sent, said
+        assert int(sent[1].replace(",", "")) > 0
     assert "scoring ended (SIGKILL)" in said
     assert "Traceback" not in said
     assert not (tmp_path / "demo" / "up.json").exists()

@@ -17,7 +17,7 @@ from services.standalone.demo.reading import Reading
 from services.standalone.demo.show import Show
 from services.standalone.demo.traffic import Traffic
 from services.standalone.drain import drain
-from services.standalone.up import Installation
+from services.standalone.installation import Installation
 from shared.data_dir import DEFAULT, DataDir
 from shared.runtime import UserError, now_ms
 from shared.settings import Settings

@@ -25,7 +25,7 @@ from services.standalone.demo.screen import (
 )
 from services.standalone.demo.tables import person
 from services.standalone.demo.traffic import HTTP, KAFKA, Traffic
-from services.standalone.up import Installation
+from services.standalone.installation import Installation
 from shared.runtime import UserError, now_ms
 
 EVERY_SECONDS = 1.0

@@ -64,18 +64,14 @@ class Traffic:
     async def _send(
         self, client: httpx2.AsyncClient, producer: AIOKafkaProducer, events: Sequence[Event]
     ) -> None:
-        by_kafka = [event for event in events if self.way(event) == KAFKA]
-        by_http = [event for event in events if self.way(event) == HTTP]
+        by_kafka = [event for event in events if way(event) == KAFKA]
+        by_http = [event for event in events if way(event) == HTTP]
         for event in by_kafka:
             value = msgspec.json.encode(event)
             await producer.send_and_wait(USAGE_EVENTS, value, key=event["account_id"].encode())
             self.sent[KAFKA] += 1
         if by_http:
             await self._post(client, by_http)
-
-    def way(self, event: Event) -> str:
-        """The customers' backends use Kafka, their browsers HTTP."""
-        return HTTP if self._up_file.ingest and event["source"] != BACKEND else KAFKA
 
     async def _post(self, client: httpx2.AsyncClient, events: Sequence[Event]) -> None:
         """Post until it is acknowledged: what arrives twice is counted once."""
@@ -93,3 +89,8 @@ class Traffic:
             except httpx2.TransportError:
                 pass  # ingest is being started again
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def way(event: Event) -> str:
+    """The customers' backends use Kafka, their browsers HTTP."""
+    return KAFKA if event["source"] == BACKEND else HTTP
