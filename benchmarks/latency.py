@@ -67,9 +67,9 @@ class Product:
         """The account's answer to the survey."""
         await self._send("survey.answered", account, {"survey": "nps", "score": score}, self.by)
 
-    async def use(self) -> None:
+    async def use(self, account: str) -> None:
         """Somebody uses the product."""
-        await self._send("page.viewed", f"other-{random.randrange(500)}", {"feature": "f"}, "kafka")
+        await self._send("page.viewed", account, {"feature": "f"}, "kafka")
 
     async def _send(self, kind: str, account: str, properties: dict[str, Any], by: str) -> None:
         self.number += 1
@@ -126,14 +126,14 @@ async def measure(product: Product, receiver: Receiver, accounts: list[str]) -> 
 
 
 @asynccontextmanager
-async def others(product: Product) -> AsyncIterator[None]:
-    """Meanwhile, the rest of the product is used."""
+async def others(product: Product, accounts: list[str]) -> AsyncIterator[None]:
+    """Meanwhile these accounts use the product; they are unhappy already, and stay so."""
 
     async def use() -> None:
         due = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                tasks.create_task(product.use())
+                tasks.create_task(product.use(random.choice(accounts)))
                 due += 1 / OTHERS_PER_SECOND
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
@@ -185,7 +185,7 @@ async def run(kafka: str | None, events: int, by: str) -> int:
                     await prepare(product, accounts)
                     quiet = await measure(product, receiver, accounts[:events])
                     good = report(f"quiet, by {by}", quiet)
-                    async with others(product):
+                    async with others(product, accounts[:events]):
                         busy = await measure(product, receiver, accounts[events:])
                     good &= report(f"{OTHERS_PER_SECOND}/s, by {by}", busy)
     return 0 if good else 1
