@@ -13,15 +13,18 @@ from services.alerts.settings import read_secrets
 from shared.settings import Settings
 from tests.deploy.units import (
     ROOT,
+    SERVICES,
     Document,
     compose,
     container_of,
     of_kind,
     render,
+    take,
     written_in,
 )
 
 DOCUMENT = "deploy.md"
+TEXT = (ROOT / "docs" / DOCUMENT).read_text()
 SHELL = written_in(DOCUMENT, "sh")
 OVERLAY, PATCH = written_in(DOCUMENT, "yaml")
 
@@ -108,12 +111,20 @@ def test_what_is_applied_first_is_all_that_the_jobs_need() -> None:
     assert {name.split("/")[0] for name in first} == {"Job", "ConfigMap", "ServiceAccount"}
     jobs = {name.removeprefix("Job/") for name in first if name.startswith("Job/")}
     assert jobs == set(re.findall(r"job/(\w+)", commands)) == {"migrate", "publish"}
-    assert set(re.findall(r"deployment/(\w+)", commands)) == later
+    assert later == set(SERVICES)
 
 
 def test_what_is_said_of_partitions_is_so() -> None:
-    text = (ROOT / "docs" / DOCUMENT).read_text()
     (job,) = [each for each in of_kind("Job") if each["metadata"]["name"] == "publish"]
     in_base = container_of(job)["args"][-1]
     in_compose = compose()["services"]["publish"]["command"][-1]
-    assert f"(`--partitions`, {in_base} in the base, {in_compose} in Compose)" in text
+    assert f"(`--partitions`, {in_base} in the base, {in_compose} in Compose)" in TEXT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words.split() for words in re.findall(r"myaku ((?:keys|replay)\b[^`\n)]*)", TEXT)],
+    ids=" ".join,
+)
+def test_every_command_of_ours_exists_with_these_options(words: list[str]) -> None:
+    take(words)
