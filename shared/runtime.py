@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h11
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared import logs, metrics
 from shared.operations import Readiness, serve_operations
@@ -25,6 +27,8 @@ LOOPBACK = "127.0.0.1"
 STOP_GRACE_SECONDS = 25
 STOP_HARD_SECONDS = 30
 BEAT_SECONDS = 1.0
+HEAD_SECONDS_MAX = 10
+"""Of a request, for its head to come: a connection that only drips is closed."""
 CLOCK_FILE = os.environ.get("MYAKU_CLOCK_FILE")
 """For tests and rehearsals only: a file that holds the time, in milliseconds since 1970."""
 
@@ -148,6 +152,35 @@ def listen(port: int, host: str = LOOPBACK) -> socket.socket:
     return listener
 
 
+class _Connection(H11Protocol):
+    """Closed when the head of a request does not come in time, however steadily it drips."""
+
+    _impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._mind()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._mind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def _mind(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._calm()
+        elif self._impatience is None:
+            self._impatience = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.close)
+
+    def _calm(self) -> None:
+        if self._impatience:
+            self._impatience.cancel()
+            self._impatience = None
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the process has one place for that."""
 
@@ -158,7 +191,9 @@ class _Server(uvicorn.Server):
 
 async def serve_http(app: Any, listener: socket.socket, running: Running) -> None:
     """Serve an ASGI application until the process is to stop. Raises UserError if it ends early."""
-    config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        app, http=_Connection, log_config=None, lifespan="off", access_log=False
+    )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(running.stop.wait())
