@@ -87,3 +87,10 @@ def test_prometheus_looks_where_the_services_are() -> None:
     assert asked == {
         f"{unit.name}:{unit.metrics_port}" for unit in compose_units() if unit.http_port
     }
+    for name in written["rule_files"]:
+        assert (ROOT / "deploy" / "prometheus" / name).exists()
+    assert job["job_name"] == "myaku"  # as the rules have it
+    assert all(
+        group["targets"][0].startswith(group["labels"]["service"])
+        for group in job["static_configs"]
+    )
