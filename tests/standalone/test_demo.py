@@ -17,7 +17,7 @@ from services.standalone.demo import demo, tables
 from services.standalone.demo.ledger import ledger
 from services.standalone.demo.news import Arrivals, Moves
 from services.standalone.demo.reading import Reading
-from services.standalone.demo.screen import Scene, screen
+from services.standalone.demo.screen import Scene, first_reason, headline, screen
 from shared.configuration.files import SHIPPED, read_document
 from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
@@ -115,6 +115,14 @@ def test_what_stands_at_the_first_look_has_not_arrived() -> None:
     arrivals = Arrivals()
     assert arrivals.note(10, [alert()]) == []
     assert arrivals.at_ms(alert()) == 0
+
+
+def test_an_alert_that_is_over_says_how_the_account_is_now() -> None:
+    known = {"emberly": health(7, 60, 12)}
+    assert headline(alert(), known) == "Churn risk: Emberly is at 45.0"
+    assert headline(alert(), known, short=True) == "Emberly 45.0"
+    assert headline(alert("resolved"), known) == "Over: Emberly, now 72"
+    assert (first_reason(alert())[:3], first_reason(alert("resolved"))) == ("Nps", "")
 
 
 def scene(accounts: int) -> Scene:

@@ -145,7 +145,7 @@ def _to_band(move: Move) -> Text:
 
 
 def _alerts(scene: Scene, width: int, rows: int) -> Table:
-    names = {account["account_id"]: name(account) for account in scene.reading.accounts}
+    known = {account["account_id"]: account for account in scene.reading.accounts}
     table = _grid()
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -153,16 +153,24 @@ def _alerts(scene: Scene, width: int, rows: int) -> Table:
     table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     for alert, came_ms in scene.alerts[:rows]:
         is_over = alert["state"] == "resolved"
-        short = f"{names.get(alert['account_id'], alert['account_id'])} {alert['score']}"
-        title = str(alert["title"]) if width >= WIDE_COLUMNS else short
         style = RISING if is_over else STYLES.get(alert["severity"] or "", "")
         table.add_row(
             Text(when(alert, came_ms), "bold" if came_ms else "dim"),
-            Text(("Over: " if is_over else "") + title, style),
+            Text(headline(alert, known, short=width < WIDE_COLUMNS), style),
             person(alert["owner"]),
             Text(first_reason(alert), "" if came_ms else "dim"),
         )
     return table
+
+
+def headline(
+    alert: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], *, short: bool = False
+) -> str:
+    """What an alert says; of one that is over, how the account is now."""
+    account = known.get(alert["account_id"], {"score": None, "profile": {}, **alert})
+    if alert["state"] == "resolved":
+        return f"Over: {name(account)}, now {account['score']}"
+    return f"{name(account)} {alert['score']}" if short else str(alert["title"])
 
 
 def when(alert: Mapping[str, Any], came_ms: int) -> str:
@@ -171,8 +179,9 @@ def when(alert: Mapping[str, Any], came_ms: int) -> str:
 
 
 def first_reason(alert: Mapping[str, Any]) -> str:
-    """The reason that weighs most."""
-    return str(alert["reasons"][0]["text"]) if alert["reasons"] else ""
+    """The reason that weighs most; nothing once it is over."""
+    is_over = alert["state"] == "resolved"
+    return str(alert["reasons"][0]["text"]) if alert["reasons"] and not is_over else ""
 
 
 def _where(scene: Scene) -> Iterable[Text]:

@@ -17,6 +17,7 @@ from services.standalone.demo.reading import Reading
 from services.standalone.demo.screen import (
     Scene,
     first_reason,
+    headline,
     name,
     screen,
     time_of_day,
@@ -97,7 +98,11 @@ class Show:
         at_ms = now_ms()
         self._moves.note(at_ms, self._reading.accounts)
         fresh = self._arrivals.note(at_ms, [*self._reading.still_open, *self._reading.resolved])
-        return [*self._band_lines(at_ms), *_alert_lines(fresh, at_ms), *self._count_lines()], ""
+        return [
+            *self._band_lines(at_ms),
+            *self._alert_lines(fresh, at_ms),
+            *self._count_lines(),
+        ], ""
 
     def _scene(self, notice: str) -> Scene:
         alerts = [
@@ -137,6 +142,13 @@ class Show:
                     f" {move.after:.1f}, {move.band_before} → {account['band']}; {why(move)}"
                 )
 
+    def _alert_lines(self, fresh: list[Mapping[str, Any]], at_ms: int) -> Iterator[str]:
+        known = {account["account_id"]: account for account in self._reading.accounts}
+        for alert in fresh:
+            line = f"{when(alert, at_ms)} alert  {headline(alert, known)}"
+            line += f" ({alert['severity']}) for {person(alert['owner'])}"
+            yield f"{line}: {reason}" if (reason := first_reason(alert)) else line
+
     def _count_lines(self) -> Iterator[str]:
         if self._looks % COUNTS_EVERY == 1:
             bands = Counter(account["band"] for account in self._reading.accounts)
@@ -155,12 +167,3 @@ def _shown(path: Path) -> str:
 
 def _by_way(sent: Counter[str]) -> str:
     return ", ".join(f"{way} {sent[way]:,}" for way in (HTTP, KAFKA))
-
-
-def _alert_lines(fresh: list[Mapping[str, Any]], at_ms: int) -> Iterator[str]:
-    for alert in fresh:
-        what = "over  " if alert["state"] == "resolved" else "alert "
-        yield (
-            f"{when(alert, at_ms)} {what} {alert['title']} ({alert['severity']})"
-            f" for {person(alert['owner'])}: {first_reason(alert)}"
-        )
