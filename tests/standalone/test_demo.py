@@ -257,7 +257,7 @@ async def test_history_then_live_scores_and_alerts_and_an_equal_ledger_though_sc
     assert process.stdout
     printed: list[str] = []
     try:
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(500):
             while not re.search(r"\d alert  ", "".join(printed)):
                 line = (await process.stdout.readline()).decode()
                 assert line, "".join(printed)
