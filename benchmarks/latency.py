@@ -41,6 +41,9 @@ PAUSE_SECONDS_MAX = 0.3
 UNHAPPY = 50
 """Who says 0 in the survey is below it, whatever else the account does; who says 10 is not."""
 
+ASK_SECONDS = 0.01
+"""Between two questions for a score: asked without a pause, scoring would do little else."""
+
 SECONDS_MAX = 1.0
 """The most that we accept as a 99th percentile."""
 
@@ -111,18 +114,23 @@ async def measure(product: Product, receiver: Receiver, accounts: list[str]) -> 
     times = Times()
     for account in accounts:
         await asyncio.sleep(random.random() * PAUSE_SECONDS_MAX)
-        come = len(receiver.requests)
+        receiver.arrived.clear()
         begun = time.perf_counter()
-        sent = asyncio.create_task(product.answer(account, 0))
-        while (await product.score_of(account) or 0) > UNHAPPY:
-            await asyncio.sleep(0.002)
-        times.score.append(time.perf_counter() - begun)
-        while len(receiver.requests) == come:
-            await asyncio.sleep(0.002)
-        times.webhook.append(time.perf_counter() - begun)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(product.answer(account, 0))
+            seen = tasks.create_task(see(product, account))
+            await receiver.arrived.wait()
+            times.webhook.append(time.perf_counter() - begun)
+            times.score.append(await seen - begun)
         assert json.loads(receiver.requests[-1][1])["data"]["account_id"] == account
-        await sent
     return times
+
+
+async def see(product: Product, account: str) -> float:
+    """When the account's score was seen to have fallen."""
+    while (await product.score_of(account) or 0) > UNHAPPY:
+        await asyncio.sleep(ASK_SECONDS)
+    return time.perf_counter()
 
 
 @asynccontextmanager
