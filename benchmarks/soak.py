@@ -41,6 +41,7 @@ DAY_SECONDS = 86_400
 ACCOUNTS = 2_000
 PARTITIONS = 4
 STEP_SECONDS = 0.05
+REQUEST_EVENTS = 1_000
 SAMPLE_SECONDS = 30
 TWICE_OF_100 = 2
 BAD_OF_1000 = 5
@@ -133,10 +134,8 @@ async def soak(myaku: Installation, clock: DrivenClock, seconds: float, rate: in
                 due = round(passed * speed * rate) - sent.number
                 batch = list(sent.events(due, clock.now_ms, dice))
                 half = len(batch) // 2
-                await asyncio.gather(
-                    post(client, f"{up_file.ingest}/v1/events", batch[:half]),
-                    send(producer, batch[half:]),
-                )
+                url = f"{up_file.ingest}/v1/events"
+                await asyncio.gather(post(client, url, batch[:half]), send(producer, batch[half:]))
                 if passed - looked >= SAMPLE_SECONDS:
                     looked = passed
                     samples.append(await look(myaku, up_file, sent))
@@ -152,9 +151,10 @@ async def soak(myaku: Installation, clock: DrivenClock, seconds: float, rate: in
 async def post(client: httpx2.AsyncClient, url: str, events: list[bytes]) -> None:
     """Send over HTTP, again and again until it is taken."""
     while events:
-        answer = await client.post(url, content=b"\n".join(events))
+        answer = await client.post(url, content=b"\n".join(events[:REQUEST_EVENTS]))
         if answer.status_code == httpx2.codes.OK:
-            return
+            events = events[REQUEST_EVENTS:]
+            continue
         assert answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE, answer.text
         await asyncio.sleep(float(answer.headers["retry-after"]))
 
