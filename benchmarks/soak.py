@@ -15,8 +15,8 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,9 @@ DAY_SECONDS = 86_400
 ACCOUNTS = 2_000
 PARTITIONS = 4
 STEP_SECONDS = 0.05
-REQUEST_EVENTS = 1_000
+STEP_EVENTS_MAX = 4_000
+"""After a pause of the machine, what is due comes a little at a time."""
+
 SAMPLE_SECONDS = 30
 TWICE_OF_100 = 2
 BAD_OF_1000 = 5
@@ -120,41 +122,45 @@ async def soak(myaku: Installation, clock: DrivenClock, seconds: float, rate: in
     up_file = DataDir(myaku.data_dir).read()
     assert up_file
     sent, samples, console = Sent(), list[Sample](), Console(width=150)
-    producer = kafka.producer(Settings.read(kafka=up_file.kafka, secret_key=up_file.secret_key))
-    await producer.start()
-    headers = {"Authorization": f"Bearer {up_file.write_key}"}
-    try:
-        async with httpx2.AsyncClient(headers=headers, timeout=30) as client:
-            began = time.monotonic()
-            speed = DAY_SECONDS / seconds
-            start_ms, looked = clock.now_ms, 0.0
-            dice = random.Random(1)
-            while (passed := time.monotonic() - began) < seconds:
-                clock.move_to(start_ms + round(passed * speed * 1000))
-                due = round(passed * speed * rate) - sent.number
-                batch = list(sent.events(due, clock.now_ms, dice))
-                half = len(batch) // 2
-                url = f"{up_file.ingest}/v1/events"
-                await asyncio.gather(post(client, url, batch[:half]), send(producer, batch[half:]))
-                if passed - looked >= SAMPLE_SECONDS:
-                    looked = passed
-                    samples.append(await look(myaku, up_file, sent))
-                    say(console, passed, samples[-1])
-                await asyncio.sleep(STEP_SECONDS)
-    finally:
-        await producer.stop()
+    began, started_ms, looked = time.monotonic(), clock.now_ms, 0.0
+    dice = random.Random(1)
+    async with senders(up_file) as (client, producer):
+        while (passed := time.monotonic() - began) < seconds:
+            day_seconds = passed * DAY_SECONDS / seconds
+            clock.move_to(started_ms + round(day_seconds * 1000))
+            due = min(round(day_seconds * rate) - sent.number, STEP_EVENTS_MAX)
+            batch = list(sent.events(due, clock.now_ms, dice))
+            half = len(batch) // 2
+            await asyncio.gather(post(client, batch[:half]), send(producer, batch[half:]))
+            if passed - looked >= SAMPLE_SECONDS:
+                looked = passed
+                samples.append(await look(myaku, up_file, sent))
+                say(console, passed, samples[-1])
+            await asyncio.sleep(STEP_SECONDS)
     show(console, samples)
     await hold_ledger(console, myaku, sent)
     console.print(f"refused: {await refused(up_file):,}")
 
 
-async def post(client: httpx2.AsyncClient, url: str, events: list[bytes]) -> None:
-    """Send over HTTP, again and again until it is taken."""
+@asynccontextmanager
+async def senders(up_file: UpFile) -> AsyncIterator[tuple[httpx2.AsyncClient, AIOKafkaProducer]]:
+    """Both ways in."""
+    producer = kafka.producer(Settings.read(kafka=up_file.kafka, secret_key=up_file.secret_key))
+    await producer.start()
+    headers = {"Authorization": f"Bearer {up_file.write_key}"}
+    async with httpx2.AsyncClient(
+        base_url=up_file.ingest, headers=headers, timeout=30, trust_env=False
+    ) as client:
+        yield client, producer
+    await producer.stop()
+
+
+async def post(client: httpx2.AsyncClient, events: list[bytes]) -> None:
+    """Send over HTTP, again until it is taken."""
     while events:
-        answer = await client.post(url, content=b"\n".join(events[:REQUEST_EVENTS]))
+        answer = await client.post("/v1/events", content=b"\n".join(events))
         if answer.status_code == httpx2.codes.OK:
-            events = events[REQUEST_EVENTS:]
-            continue
+            return
         assert answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE, answer.text
         await asyncio.sleep(float(answer.headers["retry-after"]))
 
