@@ -6,11 +6,11 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +19,8 @@ from services.ingest.accept import Event, examine_body
 from services.ingest.accept.request import EVENTS_MAX
 from services.ingest.body import BODY_BYTES_MAX
 from services.ingest.intake import Intake
+from services.standalone import broker
+from services.standalone.keeper import Leash
 from shared import database, http, kafka
 from shared.access import Keyring
 from shared.events import TICK, USAGE_EVENTS
@@ -216,27 +218,22 @@ async def test_a_body_that_comes_too_slowly(
         assert b'"code":"slow_body"' in answered
 
 
-class Deaf(AIOKafkaProducer):  # type: ignore[misc]
-    """A producer whose broker has gone away: what it is given is acknowledged by nobody."""
-
-    async def send(self, *_: Any, **__: Any) -> "asyncio.Future[None]":
-        """Queued for ever."""
-        return asyncio.get_running_loop().create_future()
-
-
 async def test_without_the_broker_nothing_is_acknowledged(
-    tansu_address: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_for(tansu_address, database_url)
-    async with log(settings) as topics, collecting(topics) as client:
-        with monkeypatch.context() as patched:
-            patched.setattr(AIOKafkaProducer, "send", Deaf.send)
-            patched.setattr(collector, "SEND_SECONDS_MAX", 0.2)
-            answer = await client.post("/v1/events", content=GOOD)
-            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-            assert answer.headers["retry-after"] == "5"
-        assert (await post(client, GOOD))[0] == 200
-        assert ids(await topics.read(USAGE_EVENTS, 0)) == ["e-1"]
+    """It goes away under a collector that has used it; who asks is told to come again."""
+    monkeypatch.setattr(collector, "SEND_SECONDS_MAX", 1)
+    leash = Leash()
+    async with broker.running(leash, tmp_path / "broker.log") as own:
+        settings = settings_for(own.address, database_url)
+        async with log(settings) as topics, collecting(topics) as client:
+            assert (await post(client, GOOD))[0] == 200
+            await asyncio.to_thread(own.process.stop)
+            answers = [await client.post("/v1/events", content=GOOD) for _ in range(3)]
+            for answer in answers:
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+                assert answer.headers["retry-after"] == "5"
+    leash.let_go()
 
 
 async def test_what_is_in_hand_is_bounded(
