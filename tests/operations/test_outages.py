@@ -6,9 +6,11 @@ operations has to know within three minutes.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ import pytest_asyncio
 from services.standalone import broker
 from services.standalone.keeper import Leash
 from shared.events import HEALTH_CHANGES
-from shared.times import iso_time
 from tests.alerts.receiver import SECRET, Receiver, receiving
 from tests.conftest import new_database
 from tests.driven_clock import DrivenClock
@@ -27,6 +28,7 @@ from tests.operations import world
 from tests.operations.deployment import SERVICES, Deployment, deployed
 from tests.operations.world import HOURS, MINUTE_MS, UNHAPPY_AT, at_ms, events
 from tests.processes import until
+from tests.scoring.histories import Record
 
 STOPS, STARTS = 2, 5
 """The outage begins after the tick of 22:00, and ends at 01:00."""
@@ -40,8 +42,8 @@ class Played:
 
     history: list[tuple[Any, ...]]
     health: dict[str, dict[str, Any]]
-    lowest: dict[str, float]
-    """Each account's least score of all that was published from the outage on."""
+    fallen: dict[str, list[float]]
+    """By account: every published score that was lower than the one before it."""
     messages: list[tuple[str, str, str]]
     """Webhooks as they came: id, what happened, to whom."""
     rejected: int
@@ -100,22 +102,27 @@ class Play:
         bodies = [json.loads(body) for _, body in self.receiver.requests]
         address = self.deployment.settings.kafka
         lasting = {name: _lasting(json.loads(record)) for name, record in health}
-        lowest = {name: float(record["score"]) for name, record in lasting.items()}
-        for key, value in await read_all(address, HEALTH_CHANGES):
-            record = json.loads(value or b"{}")
-            if record.get("as_of", "") >= iso_time(at_ms(STOPS)):
-                name = (key or b"").decode()
-                lowest[name] = min(lowest[name], record["score"])
         return Played(
             history=[tuple(row) for row in history],
             health=lasting,
-            lowest=lowest,
+            fallen=_fallen(await read_all(address, HEALTH_CHANGES)),
             messages=[
                 (key, body["type"], body["data"]["account_id"])
                 for key, body in zip(self.receiver.ids, bodies, strict=True)
             ],
             rejected=len(await read_all(address, "usage.rejected")),
         )
+
+
+def _fallen(records: Iterable[Record]) -> dict[str, list[float]]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    for key, value in records:
+        if key and value and not key.startswith(b"myaku."):
+            scores[key.decode()].append(json.loads(value)["score"])
+    return {
+        name: [after for before, after in pairwise(found) if after < before]
+        for name, found in scores.items()
+    }
 
 
 def _lasting(record: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +197,7 @@ async def test_an_outage_costs_nobody_anything_but_time(
     assert played.rejected == undisturbed.rejected == 0
     assert played.history == undisturbed.history
     assert played.health == undisturbed.health
-    assert all(score >= undisturbed.lowest[name] for name, score in played.lowest.items())
+    assert played.fallen == undisturbed.fallen
     assert played.messages == undisturbed.messages
 
 
