@@ -141,7 +141,8 @@ def _parent_said(loop: asyncio.AbstractEventLoop, parent_fd: int, running: Runni
 
 def listen(port: int, host: str = LOOPBACK) -> socket.socket:
     """A listening socket (port 0: any free one). Raises UserError where it is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only of a socket that names its protocol does asyncio send small answers at once.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.ingest.collector import create_app
 from services.ingest.intake import Intake
@@ -13,7 +13,7 @@ from services.ingest.publish import Publisher
 from services.ingest.settings import IngestSettings
 from shared import database, kafka, runtime, topics
 from shared.access import Keyring
-from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
+from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
 from shared.settings import Settings
 from shared.watch import Watch
 
@@ -26,14 +26,13 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
     try:
         await database.check(engine, url)
         await kafka.start(producer, settings)
-        for topic in (USAGE_ACCEPTED, USAGE_REJECTED):
-            if not await kafka.partitions_of(producer, topic):
-                raise kafka.no_topic(topic, settings)
-        partitions = await kafka.partitions_of(producer, USAGE_ACCEPTED)
+        sources = await _partitions(producer, USAGE_EVENTS, settings)
+        partitions = await _partitions(producer, USAGE_ACCEPTED, settings)
+        rejected = await _partitions(producer, USAGE_REJECTED, settings)
         await _check_log(settings, partitions)
-        rejected = await kafka.partitions_of(producer, USAGE_REJECTED)
         publisher = Publisher(producer, partitions, rejected)
-        app = create_app(Keyring(engine), Intake(producer), runtime.now_ms)
+        intake = Intake(producer, sources, rejected)
+        app = create_app(Keyring(engine), intake, runtime.now_ms)
         ingest = Ingest(settings, engine, publisher, runtime.now_ms, running)
         moving = settings.clock == "wall"
         watch = Watch(ingest.clocks, runtime.now_ms, running.readiness, moving=moving)
@@ -44,6 +43,14 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
     finally:
         await producer.stop()
         await engine.dispose()
+
+
+async def _partitions(producer: AIOKafkaProducer, topic: str, settings: Settings) -> int:
+    """How many the topic has. Raises UserError where there is none."""
+    count = await kafka.partitions_of(producer, topic)
+    if not count:
+        raise kafka.no_topic(topic, settings)
+    return count
 
 
 async def _check_log(settings: Settings, partitions: int) -> None:

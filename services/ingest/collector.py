@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from aiokafka.errors import KafkaError
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 
 from services.ingest.accept import EVENTS_MAX, Event, Item, Refused, TooMany, examine_body
 from services.ingest.body import BODY_BYTES_MAX, Budget, read_body
-from services.ingest.intake import Intake
+from services.ingest.intake import Intake, Places
 from shared import metrics
 from shared.access import Caller, Keyring, Needs
+from shared.events import encode
 from shared.http import application
 from shared.problems import RETRY_AFTER, Problem
 from shared.runtime import log
@@ -34,7 +35,7 @@ def create_app(keyring: Keyring, intake: Intake, now_ms: Callable[[], int]) -> F
     budget = Budget(IN_HAND_BYTES_MAX)
 
     @app.post("/v1/events")
-    async def events(request: Request, caller: Writing) -> dict[str, Any]:
+    async def events(request: Request, caller: Writing) -> Response:
         """Events in the native form: one object, an array, or one object a line (NDJSON).
 
         200 says what became of each, in the order sent: what is accepted, the broker has; what is
@@ -43,20 +44,24 @@ def create_app(keyring: Keyring, intake: Intake, now_ms: Callable[[], int]) -> F
         """
         with budget.share() as share:
             body = await read_body(request, share)
-            received_ms = now_ms()
-            items = await _examine(body, received_ms, caller.source)
-            await _send(intake, items, caller.source, received_ms)
-            return _answer(items)
+            items, places = await _examine(intake, body, caller.source, now_ms())
+            await _send(intake, places, caller.source)
+        return Response(encode(_answer(items)), media_type="application/json")
 
     return app
 
 
-async def _examine(body: bytes, received_ms: int, source: str) -> list[Item]:
-    """What the body holds. Raises Problem 400 or 413."""
+async def _examine(
+    intake: Intake, body: bytes, source: str, received_ms: int
+) -> tuple[list[Item], Places]:
+    """What the body holds, and where it goes. Raises Problem 400 or 413."""
+
+    def examine() -> tuple[list[Item], Places]:
+        items = examine_body(body, received_ms, source)
+        return items, intake.spread(items, source, received_ms)
+
     try:
-        if len(body) <= SMALL_BYTES:
-            return examine_body(body, received_ms, source)
-        return await asyncio.to_thread(examine_body, body, received_ms, source)
+        return examine() if len(body) <= SMALL_BYTES else await asyncio.to_thread(examine)
     except Refused as refused:
         raise Problem(400, refused.reason, refused.detail) from None
     except TooMany as error:
@@ -64,11 +69,11 @@ async def _examine(body: bytes, received_ms: int, source: str) -> list[Item]:
         raise Problem(413, "too_many_events", message) from None
 
 
-async def _send(intake: Intake, items: list[Item], source: str, received_ms: int) -> None:
+async def _send(intake: Intake, places: Places, source: str) -> None:
     """Return when the broker has all of them. Raises Problem 503."""
     try:
         async with asyncio.timeout(SEND_SECONDS_MAX):
-            await intake.send(items, source, received_ms)
+            await intake.send(places)
     except (KafkaError, TimeoutError) as error:
         log.warning("events not taken", source=source, why=str(error) or repr(error))
         message = "The broker cannot be reached: send the same events again later."
@@ -77,10 +82,13 @@ async def _send(intake: Intake, items: list[Item], source: str, received_ms: int
 
 def _answer(items: list[Item]) -> dict[str, Any]:
     results = [_result(index, item) for index, item in enumerate(items)]
-    accepted = sum(isinstance(item.body, Event) for item in items)
+    refusals = [item.body.reason for item in items if isinstance(item.body, Refused)]
+    for reason in refusals:
+        metrics.REJECTED.labels(reason=reason).inc()
+    accepted = len(items) - len(refusals)
     metrics.COLLECTED.labels(outcome="accepted").inc(accepted)
-    metrics.COLLECTED.labels(outcome="rejected").inc(len(items) - accepted)
-    return {"accepted": accepted, "rejected": len(items) - accepted, "results": results}
+    metrics.COLLECTED.labels(outcome="rejected").inc(len(refusals))
+    return {"accepted": accepted, "rejected": len(refusals), "results": results}
 
 
 def _result(index: int, item: Item) -> dict[str, Any]:

@@ -1,57 +1,55 @@
-"""What came over HTTP on its way into the log: each event by itself, many requests in a batch."""
+"""What came over HTTP on its way into the log."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from msgspec import UNSET
 
 from services.ingest.accept import Event, Item
 from services.ingest.publish import refused_record
-from shared import metrics
 from shared.events import USAGE_EVENTS, USAGE_REJECTED, encode
-from shared.kafka import Record
+from shared.kafka import Record, partition_of, send_in_order
 
-TURN_EVENTS = 200
-"""So many are queued before others get their turn."""
+Places = dict[tuple[str, int], list[Record]]
 
 
 class Intake:
-    """Puts examined events into `usage.events`, and refused ones into `usage.rejected`."""
+    """Puts examined events into `usage.events`, and refused ones into `usage.rejected`.
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    `partitions` and `rejected` are the numbers of partitions that these have.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, partitions: int, rejected: int) -> None:
         self._producer = producer
+        self._partitions = partitions
+        self._rejected = rejected
 
-    async def send(self, items: Sequence[Item], source: str, received_ms: int) -> None:
-        """Return when the broker has acknowledged all of them. Raises KafkaError.
+    def spread(self, items: Sequence[Item], source: str, received_ms: int) -> Places:
+        """Records by topic and partition. What names no account yet goes anywhere, by its id."""
+        origin = {"source_topic": f"http:{source}"}
+        places: Places = defaultdict(list)
+        for number, (value, body) in enumerate(items):
+            if isinstance(body, Event):
+                account = None if body.account_id is UNSET else body.account_id
+                partition = partition_of(account or body.id, self._partitions)
+                key = account.encode() if account else None
+                places[USAGE_EVENTS, partition].append((key, encode(body), []))
+            else:
+                record = refused_record(None, value, body, origin, received_ms)
+                places[USAGE_REJECTED, number % self._rejected].append(record)
+        return places
+
+    async def send(self, places: Places) -> None:
+        """Return when the broker has acknowledged all of them. Raises KafkaError or TimeoutError.
 
         When it raises, or is cancelled, some may have been acknowledged and some not.
         """
-        acknowledged = []
-        for number, (topic, record) in enumerate(_records(items, source, received_ms)):
-            key, value, headers = record
-            future = await self._producer.send(topic, value, key=key, headers=headers)
-            future.add_done_callback(_hear)
-            acknowledged.append(future)
-            if number % TURN_EVENTS == TURN_EVENTS - 1:
-                await asyncio.sleep(0)
-        await asyncio.gather(*acknowledged)
-        for item in items:
-            if not isinstance(item.body, Event):
-                metrics.REJECTED.labels(reason=item.body.reason).inc()
-
-
-def _records(items: Sequence[Item], source: str, received_ms: int) -> Iterator[tuple[str, Record]]:
-    origin = {"source_topic": f"http:{source}"}
-    for value, body in items:
-        if isinstance(body, Event):
-            key = None if body.account_id is UNSET else body.account_id.encode()
-            yield USAGE_EVENTS, (key, encode(body), [])
-        else:
-            yield USAGE_REJECTED, refused_record(None, value, body, origin, received_ms)
-
-
-def _hear(acknowledgement: "asyncio.Future[object]") -> None:
-    """What fails after somebody else has failed is not a fault that nobody looked at."""
-    if not acknowledgement.cancelled():
-        acknowledgement.exception()
+        sends = (
+            send_in_order(self._producer, topic, partition, records)
+            for (topic, partition), records in places.items()
+        )
+        faults = [end for end in await asyncio.gather(*sends, return_exceptions=True) if end]
+        if faults:
+            raise faults[0]
