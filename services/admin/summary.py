@@ -27,7 +27,12 @@ def _holds(configuration: Configuration) -> dict[str, str]:
         f" {_counted(cards.scorecards, 'scorecard')}, {_counted(cards.bands, 'band')}",
         "alerts": _counted(configuration.alerts.rules, "rule"),
         "routing": _counted(routing.destinations, "destination"),
+        "people": _people(len(configuration.people.people)),
     }
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
 
 
 def _counted(things: Sized, name: str) -> str:

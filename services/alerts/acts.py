@@ -32,7 +32,7 @@ async def perform(
     if after is None or not any(event.what == done for event in effects.events):
         raise _acknowledged(alert_id) if current.handling == "acked" else _over(alert_id)
     await save(connection, state, effects)
-    return after, any(note.deliver for note in effects.notifications)
+    return after, any(note.way != "record" for note in effects.notifications)
 
 
 def unknown(alert_id: str) -> Problem:

@@ -4,7 +4,9 @@ import hashlib
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from services.alerts.rules import OPEN, Transition
 from shared.times import iso_time
 
 
@@ -14,6 +16,10 @@ class Reason(msgspec.Struct, frozen=True):
     measure: str
     change: float
     text: str
+
+
+Lane = tuple[str, str]
+"""A destination, and the e-mail address there; empty where a destination is one receiver."""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -36,6 +42,9 @@ class Alert(msgspec.Struct, frozen=True):
     opened_ms: int | None
     resolved_ms: int | None
     resolved_by: str | None
+    owner_known: bool = True
+    told_to: list[Lane] = []
+    """Where notes that it fires went since it opened: there its end is told."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -54,6 +63,47 @@ class Event(msgspec.Struct, frozen=True):
 def alert_id(rule: str, account_id: str, subject: str, episode: int) -> str:
     """The public id: the same wherever, and however often, the same history is read."""
     return "al_" + digest(rule, account_id, subject, str(episode))
+
+
+def begun(name: str, transition: Transition) -> Alert:
+    """An alert at its first event."""
+    standing = transition.standing
+    return Alert(
+        id=name,
+        rule=standing.rule,
+        account_id=standing.account_id,
+        subject=standing.subject,
+        episode=transition.episode,
+        state="pending",
+        handling="new",
+        severity=transition.severity,
+        owner="",
+        score=None,
+        title="",
+        reasons=[],
+        play="",
+        began_ms=transition.at_ms,
+        opened_ms=None,
+        resolved_ms=None,
+        resolved_by=None,
+    )
+
+
+def moved(alert: Alert, transition: Transition) -> Alert:
+    """The alert in the state that an event brings it to."""
+    after = transition.standing
+    alert = replace(
+        alert,
+        state="resolved" if after.state == "normal" else after.state,
+        handling=after.handling,
+        severity=transition.severity,
+    )
+    if after.state in OPEN:
+        return replace(alert, opened_ms=after.opened_ms, resolved_ms=None, resolved_by=None)
+    if transition.what in ("resolved", "closed"):
+        by = "user" if transition.what == "closed" else transition.by
+        return replace(alert, resolved_ms=transition.at_ms, resolved_by=by)
+    return alert
 
 
 def digest(*parts: str) -> str:

@@ -49,7 +49,10 @@ class NotificationFilters(BaseModel, extra="forbid"):
     """Which notifications."""
 
     status: (
-        Literal["recorded", "queued", "leased", "retry", "sent", "dead", "superseded"] | None
+        Literal[
+            "recorded", "held", "bundled", "queued", "leased", "retry", "sent", "dead", "superseded"
+        ]
+        | None
     ) = None
     alert_id: str | None = None
     destination: str | None = None

@@ -6,12 +6,10 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from services.alerts import routing
-from services.alerts.alert import Alert, Event, alert_id
-from services.alerts.notifications import Facts, compose, evidence
+from services.alerts.alert import Alert, Event, alert_id, begun, moved
+from services.alerts.notifications import FIRES, compose, evidence
 from services.alerts.records import Entry, News, Rulebook, Time
 from services.alerts.rules import (
-    OPEN,
     Acknowledged,
     Closed,
     Reading,
@@ -22,13 +20,18 @@ from services.alerts.rules import (
     Timers,
     Transition,
     Was,
+    Way,
+    WentLive,
     step,
 )
 from services.alerts.rules.standing import Input
 from services.alerts.state import Effects, Key, Newest, State
+from services.alerts.wording import Facts
 from shared.events import Barrier, Health
 
-NEWS = frozenset({"pending", "opened", "reopened", "raised", "lowered", "notified"})
+GAP_MS = 3_600_000
+"""Live ticks further apart than this have a gap between them: what it makes cross is adopted."""
+NEWS = frozenset({"pending", "opened", "reopened", "raised", "lowered", "notified", "adopted"})
 """Events that bring an alert's owner, score, title and reasons up to date."""
 
 
@@ -53,12 +56,12 @@ def act(state: State, key: Key, user_act: Act, *, deliver_history: bool) -> Effe
     assert state.clock_ms is not None
     what, by, reason = user_act
     decision = _Decision(state, deliver_history)
-    deliver = state.live or deliver_history
-    decision.run_timers(key[0], state.clock_ms - 1, deliver)
+    way: Way = "send" if state.live or deliver_history else "record"
+    decision.run_timers(key[0], state.clock_ms - 1, way)
     given = (
-        Acknowledged(state.clock_ms, by, deliver)
+        Acknowledged(state.clock_ms, by, way)
         if what == "acknowledge"
-        else Closed(state.clock_ms, by, reason, deliver)
+        else Closed(state.clock_ms, by, reason, way)
     )
     decision.step(key, given)
     return decision.effects
@@ -108,48 +111,72 @@ class _Decision:
             self.effects.repeated += 1
             return
         at_ms = self._reach(entry.at_ms)
-        deliver = health.mode == "live" or self.deliver_history
-        self.run_timers(account_id, at_ms - 1, deliver)
+        way = self._way(health.mode == "live", at_ms)
+        self.run_timers(account_id, at_ms - 1, way)
+        if way == "send" and self.state.live and is_no_news(known, health):
+            way = "adopt"
         self.state.accounts[account_id] = Newest(health.sequence, entry.value, health)
         self.effects.accounts.add(account_id)
-        reading = Reading(
-            at_ms, None if health.stale else health.score, is_excluded(health), deliver
-        )
         for rule in self._rules():
-            self.step((account_id, rule, ""), reading)
+            self.step((account_id, rule, ""), reading(health, at_ms, way))
 
-    def run_timers(self, account_id: str, until_ms: int, deliver: bool) -> None:
+    def _way(self, live: bool, at_ms: int) -> Way:
+        """What becomes of notes at an instant, of a record that is live or not."""
+        if not (live and self.state.live):
+            return "send" if self.deliver_history else "record"
+        assert self.state.tick_ms is not None
+        return "adopt" if at_ms - self.state.tick_ms > GAP_MS else "send"
+
+    def run_timers(self, account_id: str, until_ms: int, way: Way) -> None:
         """Run the account's timers that are due by then, with the health that it has now."""
         for rule in self._rules():
             key = (account_id, rule, "")
             standing = self.state.standings.get(key)
             due_ms = standing.due_ms if standing else None
             if due_ms is not None and due_ms <= until_ms:
-                self._run(key, until_ms, deliver)
+                self._run(key, until_ms, way)
 
-    def _run(self, key: Key, until_ms: int, deliver: bool) -> None:
-        health = self.state.accounts[key[0]].health
-        self.step(key, Timers(until_ms, None if health.stale else health.score, deliver))
+    def _run(self, key: Key, until_ms: int, way: Way) -> None:
+        self.step(key, Timers(until_ms, known_score(self.state.accounts[key[0]].health), way))
 
     def _time(self, tick: Time) -> None:
         if self.state.clock_ms is not None and tick.at_ms < self.state.clock_ms:
             return  # sent again after a crash: what was due by then has been run
         at_ms = self._reach(tick.at_ms)
-        deliver = (tick.live and self.state.live) or self.deliver_history
-        self.state.live = tick.live
+        way = self._way(tick.live, at_ms)
         while self.due and self.due[0][0] <= at_ms:
             due_ms, key = heapq.heappop(self.due)
             if self.state.standings[key].due_ms == due_ms:
-                self._run(key, at_ms, deliver)
+                self._run(key, at_ms, way)
+        goes_live = tick.live and not self.state.live
+        self.state.live, self.state.tick_ms = tick.live, at_ms
+        if goes_live:
+            for key in sorted(self.state.standings):
+                score = known_score(self.state.accounts[key[0]].health)
+                self.step(key, WentLive(at_ms, score, "adopt"))
 
     def _configure(self, book: Rulebook) -> None:
         known = self.state.rulebook
         if known and (known.value == book.value or 0 < book.sequence <= known.sequence):
             return  # sent again after a crash: a newer one may be in force
-        gone = sorted(key for key in self.state.standings if key[1] not in book.rules)
-        for key in gone if self.state.clock_ms is not None else ():
-            deliver = self.state.live or self.deliver_history
-            self.step(key, Removed(self.state.clock_ms or 0, deliver))
+        before, at_ms = self._rules(), self.state.clock_ms
+        if at_ms is None:
+            self._use(book)
+            return
+        way = self._way(self.state.live, at_ms)
+        for account_id in self.state.accounts:
+            self.run_timers(account_id, at_ms - 1, way)
+        way = "adopt" if self.state.live else way
+        for key in sorted(key for key in self.state.standings if key[1] not in book.rules):
+            self.step(key, Removed(at_ms, way))
+        self._use(book)
+        changed = [name for name, rule in book.rules.items() if rule != before.get(name)]
+        for account_id in sorted(self.state.accounts) if changed else ():
+            given = reading(self.state.accounts[account_id].health, at_ms, way)
+            for name in changed:
+                self.step((account_id, name, ""), given)
+
+    def _use(self, book: Rulebook) -> None:
         self.state.rulebook = book
         self.effects.configured = True
 
@@ -177,16 +204,25 @@ class _Decision:
         health = self.state.accounts[account_id].health
         facts = Facts(health, transition.standing.reference, rule.sign if rule else 1)
         name = alert_id(rule_id, account_id, subject, transition.episode)
-        alert = self.state.alerts.get(name) or _new(name, transition)
-        alert = _moved(alert, transition)
-        routes = self.state.rulebook.routing
+        alert = self.state.alerts.get(name) or begun(name, transition)
+        alert = moved(alert, transition)
+        book = self.state.rulebook
+        directory, console_url = book.directory, book.directory.routing.console_url
         if rule and transition.what in NEWS:
             alert = replace(alert, play=rule.play)
-            alert = evidence(alert, rule.title, routing.owner(routes, health.profile), facts)
+            owner = directory.owner(health.profile, book.today(transition.at_ms))
+            alert = evidence(alert, rule.title, owner, facts)
+        lanes = directory.lanes(alert.owner, transition.severity, rule_id, health.profile)
+        if transition.note and transition.note.kind in FIRES:
+            before = [] if transition.note.kind != "raised" else alert.told_to
+            alert = replace(alert, told_to=list(dict.fromkeys([*before, *lanes])))
+        else:
+            lanes = alert.told_to or lanes
         self._keep(alert, transition)
         if transition.note:
-            for destination in routing.destinations(routes):
-                self.effects.notifications.append(compose(alert, transition, destination, facts))
+            self.effects.notifications += [
+                compose(alert, transition, lane, facts, console_url) for lane in lanes
+            ]
 
     def _keep(self, alert: Alert, transition: Transition) -> None:
         if transition.what == "discarded" and alert.opened_ms is None:
@@ -208,6 +244,24 @@ class _Decision:
         )
 
 
+def reading(health: Health, at_ms: int, way: Way) -> Reading:
+    """A health as the rules read it."""
+    return Reading(at_ms, known_score(health), is_excluded(health), way)
+
+
+def known_score(health: Health) -> float | None:
+    """The score; None where it is stale."""
+    return None if health.stale else health.score
+
+
+def is_no_news(before: Newest | None, health: Health) -> bool:
+    """Whether a health is another for a reason that is no alarm: a changed scorecard, or events
+    that came late."""
+    if before and before.health.scorecard.revision != health.scorecard.revision:
+        return True
+    return any(part.cause == "late" for driver in health.drivers for part in driver.causes)
+
+
 def is_excluded(health: Health) -> bool:
     """Whether the account is never alerted: internal, or closed."""
     return health.profile.get("excluded") is True or health.profile.get("closed") is True
@@ -221,43 +275,3 @@ def reference(health: Health) -> Reference:
         for driver in health.drivers
     }
     return Reference(health.score, health.as_of, measures)
-
-
-def _new(name: str, transition: Transition) -> Alert:
-    standing = transition.standing
-    return Alert(
-        id=name,
-        rule=standing.rule,
-        account_id=standing.account_id,
-        subject=standing.subject,
-        episode=transition.episode,
-        state="pending",
-        handling="new",
-        severity=transition.severity,
-        owner="",
-        score=None,
-        title="",
-        reasons=[],
-        play="",
-        began_ms=transition.at_ms,
-        opened_ms=None,
-        resolved_ms=None,
-        resolved_by=None,
-    )
-
-
-def _moved(alert: Alert, transition: Transition) -> Alert:
-    """The alert in the state that the event brings it to."""
-    after = transition.standing
-    alert = replace(
-        alert,
-        state="resolved" if after.state == "normal" else after.state,
-        handling=after.handling,
-        severity=transition.severity,
-    )
-    if after.state in OPEN:
-        return replace(alert, opened_ms=after.opened_ms, resolved_ms=None, resolved_by=None)
-    if transition.what in ("resolved", "closed"):
-        by = "user" if transition.what == "closed" else transition.by
-        return replace(alert, resolved_ms=transition.at_ms, resolved_by=by)
-    return alert

@@ -19,11 +19,12 @@ _alert = msgspec.json.Decoder(Alert).decode
 async def load(connection: AsyncConnection, partition: int, entries: Iterable[Entry]) -> State:
     """What the entries touch: their accounts, and those with a timer that they make due.
 
-    A configuration touches every account. Call it under the lock of the partition's row.
+    A configuration, and going live, touch every account. Call it under the lock of the partition's
+    row.
     """
     accounts: set[str] = set()
     until_ms = 0
-    everything = False
+    everything = goes_live = False
     for entry in entries:
         match entry:
             case News():
@@ -31,9 +32,10 @@ async def load(connection: AsyncConnection, partition: int, entries: Iterable[En
                 until_ms = max(until_ms, entry.at_ms)
             case Time():
                 until_ms = max(until_ms, entry.at_ms)
+                goes_live = goes_live or entry.live
             case Rulebook():
                 everything = True
-    if everything:
+    if everything or (goes_live and not await _is_live(connection, partition)):
         return await load_accounts(connection, partition, EVERY_ACCOUNT)
     due = await connection.exec_driver_sql(
         "SELECT DISTINCT account_id FROM alerts.standing s"
@@ -78,14 +80,21 @@ async def _load_partition(connection: AsyncConnection, partition: int) -> State:
     row = (
         await connection.execute(
             text(
-                "SELECT clock_ms, live, configuration FROM alerts.partition"
+                "SELECT clock_ms, live, tick_ms, configuration FROM alerts.partition"
                 " WHERE partition = :partition"
             ),
             {"partition": partition},
         )
     ).one()
     book = None if row.configuration is None else rulebook(row.configuration)
-    return State(partition, row.clock_ms, row.live, book)
+    return State(partition, row.clock_ms, row.live, row.tick_ms, book)
+
+
+async def _is_live(connection: AsyncConnection, partition: int) -> bool:
+    rows = await connection.exec_driver_sql(
+        "SELECT live FROM alerts.partition WHERE partition = $1", (partition,)
+    )
+    return bool(rows.scalar_one())
 
 
 async def lock(connection: AsyncConnection, partition: int) -> None:

@@ -79,7 +79,7 @@ class Alerts:
                 await save_log(connection, place, effects.barriers, bad)
         self.claims[partition] = moved
         self.clocks_ms[partition] = state.clock_ms
-        if any(note.deliver for note in effects.notifications):
+        if any(note.way != "record" for note in effects.notifications):
             self.wake()
         _count(state, effects, bad)
 

@@ -80,8 +80,8 @@ async def select_notifications(
         values |= {"after_ms": after.at_ms, "after_id": after.id}
     rows = await connection.execute(
         text(
-            "SELECT id, alert_id, destination, kind, at_ms, status, attempts, next_attempt_ms,"
-            " sent_ms, maybe_duplicate, error, body FROM alerts.notification"
+            "SELECT id, alert_id, destination, recipient, kind, at_ms, status, digest_id, attempts,"
+            " next_attempt_ms, sent_ms, maybe_duplicate, error, body FROM alerts.notification"
             f" WHERE {' AND '.join(conditions)} ORDER BY at_ms DESC, id LIMIT :limit"
         ),
         values,
@@ -93,9 +93,11 @@ async def select_notifications(
                 "id": row.id,
                 "alert_id": row.alert_id,
                 "destination": row.destination,
+                "recipient": row.recipient or None,
                 "kind": row.kind,
                 "at": iso_time(row.at_ms),
                 "status": row.status,
+                "digest_id": row.digest_id,
                 "attempts": row.attempts,
                 "next_attempt_at": iso_time(row.next_attempt_ms) if row.status == "retry" else None,
                 "sent_at": None if row.sent_ms is None else iso_time(row.sent_ms),

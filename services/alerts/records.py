@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.alerts.routing import Directory
 from services.alerts.rules import Threshold
-from shared.configuration import InvalidConfiguration, Routing, parse
+from shared.configuration import InvalidConfiguration, parse
 from shared.events import (
     RESERVED_PREFIX,
     Barrier,
@@ -24,7 +27,7 @@ RawRecord = tuple[int, bytes | None, bytes | None]  # offset, key, value
 
 
 class Rulebook:
-    """A configuration made ready: its rules in their order, its routing, and the record it is."""
+    """A configuration made ready: its rules in their order, who is told, and the record it is."""
 
     def __init__(self, value: bytes) -> None:
         record = msgspec.json.decode(value, type=Config)
@@ -32,7 +35,12 @@ class Rulebook:
         self.value = value
         self.sequence = record.sequence
         self.rules = {rule.id: Threshold.of(rule) for rule in configuration.alerts.rules}
-        self.routing: Routing = configuration.routing
+        self.directory = Directory(configuration.routing, configuration.people)
+        self.zone = ZoneInfo(configuration.product.time_zone)
+
+    def today(self, at_ms: int) -> date:
+        """The day of the product's calendar at an instant."""
+        return datetime.fromtimestamp(at_ms / 1000, self.zone).date()
 
 
 @lru_cache(maxsize=4)

@@ -36,6 +36,8 @@ class State:
     clock_ms: int | None = None
     live: bool = False
     """The newest tick was live."""
+    tick_ms: int | None = None
+    """The time of the newest tick."""
     rulebook: Rulebook | None = None
     accounts: dict[str, Newest] = field(default_factory=dict)
     standings: dict[Key, Standing] = field(default_factory=dict)

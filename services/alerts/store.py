@@ -6,8 +6,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.records import Quarantined
+from services.alerts.rules import Way
 from services.alerts.state import Effects, State
 from shared.events import encode
+
+STATUSES: dict[Way, str] = {"record": "recorded", "adopt": "held", "send": "queued"}
 
 
 async def save(connection: AsyncConnection, state: State, effects: Effects) -> None:
@@ -62,9 +65,10 @@ async def _insert(
 
 async def _save_partition(connection: AsyncConnection, state: State, effects: Effects) -> None:
     await connection.exec_driver_sql(
-        "UPDATE alerts.partition SET clock_ms = $2, live = $3, repeated = repeated + $4"
+        "UPDATE alerts.partition SET clock_ms = $2, live = $3, tick_ms = $4,"
+        " repeated = repeated + $5"
         " WHERE partition = $1",
-        (state.partition, state.clock_ms, state.live, effects.repeated),
+        (state.partition, state.clock_ms, state.live, state.tick_ms, effects.repeated),
     )
     if effects.configured and state.rulebook:
         await connection.exec_driver_sql(
@@ -152,20 +156,20 @@ async def _save_notifications(connection: AsyncConnection, state: State, effects
     await _insert(
         connection,
         "INSERT INTO alerts.notification"
-        " (partition, id, alert_id, number, destination, kind, at_ms, body, status)"
+        " (partition, id, alert_id, number, destination, recipient, kind, at_ms, body, status)"
         " SELECT $1, * FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[],"
-        " $7::bigint[], $8::bytea[], $9::text[])",
+        " $7::text[], $8::bigint[], $9::bytea[], $10::text[])",
         state.partition,
         [
             (
                 note.id,
                 note.alert_id,
                 note.number,
-                note.destination,
+                *note.lane,
                 note.kind,
                 note.at_ms,
                 note.body,
-                "queued" if note.deliver else "recorded",
+                STATUSES[note.way],
             )
             for note in effects.notifications
         ],

@@ -1,27 +1,30 @@
 """What a customer-success team edits: the types, their checks, and the files that hold them."""
 
 from shared.configuration.checks import parse
+from shared.configuration.routing import Destination, People, Person, Routing
 from shared.configuration.scorecards import Metric, Product, Scorecard, Scorecards
 from shared.configuration.types import (
     Alerts,
     Configuration,
     InvalidConfiguration,
     Level,
-    Routing,
     Rule,
     canonical,
     revision,
     scoring_revision,
 )
-from shared.configuration.values import HORIZON_DAYS, duration_ms
+from shared.configuration.values import HORIZON_DAYS, duration_ms, is_address
 
 __all__ = [
     "HORIZON_DAYS",
     "Alerts",
     "Configuration",
+    "Destination",
     "InvalidConfiguration",
     "Level",
     "Metric",
+    "People",
+    "Person",
     "Product",
     "Routing",
     "Rule",
@@ -29,6 +32,7 @@ __all__ = [
     "Scorecards",
     "canonical",
     "duration_ms",
+    "is_address",
     "parse",
     "revision",
     "scoring_revision",

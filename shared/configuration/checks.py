@@ -2,13 +2,14 @@
 
 import re
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import getitem
 from typing import Any
 
 import msgspec
 
+from shared.configuration.routing_checks import routing_faults
 from shared.configuration.scorecards import (
     EXTRA_FIELDS,
     METRIC_FIELDS,
@@ -18,20 +19,14 @@ from shared.configuration.scorecards import (
     Scorecards,
 )
 from shared.configuration.types import (
-    SECRET,
     Alerts,
     Configuration,
-    Destination,
-    Fault,
     InvalidConfiguration,
-    Routing,
     Rule,
 )
-from shared.configuration.values import HORIZON_DAYS, days, duration_ms
+from shared.configuration.values import HORIZON_DAYS, Fault, Path, days, duration_ms, under
 
 WINDOWED = frozenset({"count", "sum", "users", "distinct"})
-TIMEOUT_MS_MAX = 60_000
-Path = tuple[str | int, ...]
 UNNAMED = "…"
 
 
@@ -103,13 +98,9 @@ def _problems(configuration: Configuration) -> Iterator[Fault]:
         ("scorecards", _metrics(configuration.scorecards)),
         ("scorecards", _scorecards(configuration.scorecards)),
         ("alerts", _alerts(configuration.alerts)),
-        ("routing", _routing(configuration.routing)),
     ):
-        yield from _under((part,), problems)
-
-
-def _under(path: Path, faults: Iterable[Fault]) -> Iterator[Fault]:
-    return (Fault((*path, *fault.path), fault.problem) for fault in faults)
+        yield from under((part,), problems)
+    yield from routing_faults(configuration.routing, configuration.people)
 
 
 def _product(product: Product) -> Iterator[Fault]:
@@ -124,9 +115,9 @@ def _metrics(scorecards: Scorecards) -> Iterator[Fault]:
     for name, metric in scorecards.metrics.items():
         path = ("metrics", name)
         if len(metric.kinds) == 1:
-            yield from _under(path, _fields(metric))
-            yield from _under(path, _lengths(metric))
-            yield from _under(path, _references(metric, scorecards.metrics))
+            yield from under(path, _fields(metric))
+            yield from under(path, _lengths(metric))
+            yield from under(path, _references(metric, scorecards.metrics))
         else:
             kinds = ", ".join(METRIC_FIELDS)
             yield Fault(
@@ -200,7 +191,7 @@ def _scorecards(scorecards: Scorecards) -> Iterator[Fault]:
             yield Fault(path, "the last scorecard is the default: it has no 'when'")
         if not last and not card.when:
             yield Fault(path, "only the last scorecard may be without 'when'")
-        yield from _under(path, _scorecard(card, scorecards.metrics))
+        yield from under(path, _scorecard(card, scorecards.metrics))
     limits = list(scorecards.bands.values())
     if 0 not in limits or sorted(set(limits), reverse=True) != limits:
         yield Fault(("bands",), "bands are written from the highest limit down to 0")
@@ -230,7 +221,7 @@ def _alerts(alerts: Alerts) -> Iterator[Fault]:
     if len(set(names)) < len(names):
         yield Fault(("rules",), "two rules have the same id")
     for index, rule in enumerate(alerts.rules):
-        yield from _under(("rules", index), _rule(rule))
+        yield from under(("rules", index), _rule(rule))
 
 
 def _rule(rule: Rule) -> Iterator[Fault]:
@@ -252,30 +243,3 @@ def _rule(rule: Rule) -> Iterator[Fault]:
             beyond = "above" if rule.direction == "below" else "below"
             problem = f"level {level.severity}: clear ({level.clear}) must be {beyond} its trigger"
             yield Fault(("levels", index, "clear"), problem)
-
-
-def _routing(routing: Routing) -> Iterator[Fault]:
-    for index, name in enumerate(routing.to):
-        if name not in routing.destinations:
-            yield Fault(("to", index), f"{name!r} is no destination")
-    for index, field in enumerate(routing.owner_chain):
-        if not field.startswith("profile."):
-            problem = f"{field!r}: owners are profile fields, profile.csm"
-            yield Fault(("owner_chain", index), problem)
-    for name, destination in routing.destinations.items():
-        yield from _under(("destinations", name), _destination(destination))
-
-
-def _destination(destination: Destination) -> Iterator[Fault]:
-    try:
-        if not 0 < duration_ms(destination.timeout) <= TIMEOUT_MS_MAX:
-            yield Fault(("timeout",), f"a timeout is 1s to 60s, not {destination.timeout}")
-    except ValueError as error:
-        yield Fault(("timeout",), str(error))
-    webhook = destination.type == "webhook"
-    if webhook and not (destination.url and destination.secret):
-        yield Fault((), "a webhook needs 'url' and 'secret'")
-    if not webhook and (destination.url or destination.secret):
-        yield Fault((), "a log destination has neither 'url' nor 'secret'")
-    if destination.secret and not re.match(SECRET, destination.secret):
-        yield Fault(("secret",), "a secret is named, never written here: secret://NAME")

@@ -7,9 +7,9 @@ from typing import Any
 def missing_secrets(document: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
     """A sentence for each destination of a configuration whose secret is not in the environment."""
     named = {
-        name: f"MYAKU_SECRET_{str(each['secret']).removeprefix('secret://').upper()}"
+        name: f"MYAKU_SECRET_{secret.removeprefix('secret://').upper()}"
         for name, each in document["routing"].get("destinations", {}).items()
-        if each.get("secret")
+        if (secret := each.get("secret") or each.get("smtp"))
     }
     return [
         f"Warning: nothing will be sent to {name} until {variable} is set."

@@ -1,29 +1,22 @@
 """The documents that a customer-success team edits, as types; and the one way to read them.
 
-A document is `{"product": …, "scorecards": …, "alerts": …, "routing": …}`: the YAML files of a
-configuration directory as JSON. It travels in the log as a whole (`myaku.config`), and a service
-follows the revision that the log names. What is wrong in it is refused whole.
+A document is `{"product": …, "scorecards": …, "alerts": …, "routing": …, "people": …}`: the YAML
+files of a configuration directory as JSON. It travels in the log as a whole (`myaku.config`), and
+a service follows the revision that the log names. What is wrong in it is refused whole.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from shared.configuration.routing import People, Routing
 from shared.configuration.scorecards import Product, Scorecards
-from shared.configuration.values import Duration, Name, ProfileField, Strict, pattern
+from shared.configuration.values import Duration, Fault, Strict
 
-SECRET = r"^secret://[A-Za-z0-9_]+$"
 Severity = Literal["info", "warning", "critical"]
-
-
-class Fault(NamedTuple):
-    """What is wrong, and where: the document's part, then keys and indexes."""
-
-    path: tuple[str | int, ...]
-    problem: str
 
 
 class InvalidConfiguration(Exception):
@@ -102,40 +95,6 @@ class Alerts(Strict, frozen=True):
     )
 
 
-class Destination(Strict, frozen=True):
-    """Where notifications can go."""
-
-    type: Annotated[
-        Literal["log", "webhook"],
-        Meta(description="A line in the log of the alerts service, or a signed HTTP POST."),
-    ]
-    url: Annotated[str | None, Meta(description="Where a webhook is sent.")] = None
-    secret: Annotated[
-        Annotated[str, Meta(extra_json_schema=pattern(SECRET))] | None,
-        Meta(
-            description="secret://NAME: the environment variable MYAKU_SECRET_NAME signs; the"
-            " secret itself is never written here.",
-        ),
-    ] = None
-    timeout: Annotated[Duration, Meta(description="How long an answer may take, 1s to 60s.")] = (
-        "20s"
-    )
-
-
-class Routing(Strict, frozen=True):
-    """Who is told of an alert, and where."""
-
-    fallback: Annotated[str, Meta(description="The owner of accounts that name none.")]
-    destinations: Annotated[
-        dict[Name, Destination], Meta(description="Where messages can go, by name.")
-    ]
-    to: Annotated[list[str], Meta(min_length=1, description="The destinations of every message.")]
-    owner_chain: Annotated[
-        tuple[ProfileField, ...],
-        Meta(description="The profile fields that name an owner: the first that has one counts."),
-    ] = ("profile.csm",)
-
-
 class Configuration(Strict, frozen=True):
     """One whole, checked configuration."""
 
@@ -143,6 +102,7 @@ class Configuration(Strict, frozen=True):
     scorecards: Scorecards
     alerts: Alerts
     routing: Routing
+    people: People = People()
 
 
 def canonical(document: Any) -> bytes:

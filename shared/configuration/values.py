@@ -4,7 +4,8 @@ What only a schema says (`extra_json_schema`) is checked in `checks.py`, with a 
 """
 
 import re
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +25,7 @@ def pattern(regex: str) -> dict[str, Any]:
 DURATION = r"^\d{1,5}(s|m|h|d|w)$"
 DAYS = r"^\d{1,4}d$"
 PROFILE_FIELD = r"^profile\."
+ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$"
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", title="a name like login_rate_28d")]
 Weight = Annotated[float, Meta(gt=0)]
@@ -34,6 +36,21 @@ Days = Annotated[str, Meta(extra_json_schema=pattern(DAYS), examples=["28d"])]
 ProfileField = Annotated[
     str, Meta(extra_json_schema=pattern(PROFILE_FIELD), examples=["profile.csm"])
 ]
+
+Path = tuple[str | int, ...]
+
+
+class Fault(NamedTuple):
+    """What is wrong, and where: the document's part, then keys and indexes."""
+
+    path: Path
+    problem: str
+
+
+def under(path: Path, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Faults of a part of something, as faults of the whole."""
+    return (Fault((*path, *fault.path), fault.problem) for fault in faults)
+
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -52,3 +69,8 @@ def days(text: str | None) -> int:
     if not re.match(DAYS, text):
         raise ValueError(f"{text!r} is not a number of days: write it as 28d")
     return int(text[:-1])
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an e-mail address, of the plain kind that every mail server takes."""
+    return len(text) <= 254 and re.fullmatch(ADDRESS, text) is not None

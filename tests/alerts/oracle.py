@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.alerts.oracle_reports import Ledger
 from tests.alerts.oracle_standing import (
+    AN_HOUR,
     PUT_OFF,
     Cause,
     Standing,
@@ -21,13 +22,25 @@ from tests.alerts.oracle_standing import (
 )
 
 
+def no_alarm(before: dict[str, Any] | None, health: dict[str, Any]) -> bool:
+    """Whether a health is another by a changed scorecard, or by late events."""
+    changed = before and before["scorecard"]["revision"] != health["scorecard"]["revision"]
+    late = [
+        driver
+        for driver in health["drivers"]
+        if "late" in [part["cause"] for part in driver.get("causes", [])]
+    ]
+    return bool(changed or late)
+
+
 @dataclass
 class Oracle:
     """One partition of `health.changes`; what comes out are alerts, events and notifications."""
 
     deliver_history: bool = False
     clock: int | None = None
-    tick_was_live: bool = False
+    newest_tick: int | None = None
+    is_live: bool = False
     configuration: int = 0
     rules: list[dict[str, Any]] = field(default_factory=list)
     standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
@@ -58,14 +71,23 @@ class Oracle:
         ):
             return
         t = self.reach(milliseconds(health["as_of"]))
-        deliver = health["mode"] == "live" or self.deliver_history
-        self.run_timers(account, t - 1, deliver=deliver)
+        way = self.way(t, health["mode"])
+        self.run_timers(account, t - 1, way)
+        if self.is_live and way == "sent" and no_alarm(self.ledger.health.get(account), health):
+            way = "adopted"
         self.ledger.health[account] = health
         for rule in self.rules:
             standing = self.standings.setdefault(
                 (account, rule["id"]), Standing(rule["id"], account)
             )
-            self.reading(rule, standing, Cause(t, "condition", self.score(account), deliver))
+            self.reading(rule, standing, Cause(t, "condition", self.score(account), way))
+
+    def way(self, t: int, mode: str) -> str:
+        """The way of the notes that something causes."""
+        if mode == "live" and self.is_live:
+            assert self.newest_tick is not None
+            return "adopted" if t - self.newest_tick > AN_HOUR else "sent"
+        return "sent" if self.deliver_history else "recorded"
 
     def score(self, account: str) -> float | None:
         """The score of the account's newest reading; none where it is stale."""
@@ -78,11 +100,24 @@ class Oracle:
         if self.clock is not None and milliseconds(record["time"]) < self.clock:
             return
         t = self.reach(milliseconds(record["time"]))
-        live = record["mode"] == "live"
-        deliver = (live and self.tick_was_live) or self.deliver_history
-        self.tick_was_live = live
+        way = self.way(t, record["mode"])
         for account in sorted(self.ledger.health):
-            self.run_timers(account, t, deliver=deliver)
+            self.run_timers(account, t, way)
+        was_live, self.is_live = self.is_live, record["mode"] == "live"
+        self.newest_tick = t
+        if self.is_live and not was_live:
+            self.go_live(t)
+
+    def go_live(self, t: int) -> None:
+        """What is open and was said to nobody is adopted."""
+        by_id = {rule["id"]: rule for rule in self.rules}
+        for (account, rule_id), standing in sorted(self.standings.items()):
+            if standing.is_open and (standing.told is None or standing.was_recorded):
+                reason = "the deployment went live"
+                cause = Cause(t, "condition", self.score(account), "adopted", reason)
+                kind = "reopened" if standing.again else "opened"
+                standing.told = None
+                self.give_now(by_id[rule_id], standing, cause, "adopted", kind)
 
     def configure(self, record: dict[str, Any]) -> None:
         """Rules that are gone end what they opened; others go on in their new form."""
@@ -90,13 +125,26 @@ class Oracle:
         if 0 < sequence <= self.configuration:
             return
         self.configuration = sequence
-        rules = document["alerts"].get("rules", [])
-        kept = [rule["id"] for rule in rules]
-        for (_, rule_id), standing in sorted(self.standings.items()):
-            if rule_id not in kept and self.clock is not None:
-                deliver = self.tick_was_live or self.deliver_history
-                self.forget(standing, Cause(self.clock, "rule", None, deliver))
-        self.rules, self.ledger.routing = rules, document["routing"]
+        t, rules = self.clock, document["alerts"].get("rules", [])
+        new = [rule for rule in rules if rule not in self.rules]
+        if t is not None:
+            way = self.way(t, "live" if self.is_live else "history")
+            for account in self.ledger.health:
+                self.run_timers(account, t - 1, way)
+            way = "adopted" if self.is_live else way
+            kept = [rule["id"] for rule in rules]
+            for (_, rule_id), standing in sorted(self.standings.items()):
+                if rule_id not in kept:
+                    self.forget(standing, Cause(t, "rule", None, way))
+        self.rules = rules
+        self.ledger.routing = document["routing"]
+        self.ledger.people = document.get("people", {}).get("people", [])
+        for account in sorted(self.ledger.health) if t is not None else ():
+            for rule in new:
+                standing = self.standings.setdefault(
+                    (account, rule["id"]), Standing(rule["id"], account)
+                )
+                self.reading(rule, standing, Cause(t or 0, "condition", self.score(account), way))
 
     def rule_names(self) -> list[str]:
         """The rules in force."""
@@ -104,12 +152,12 @@ class Oracle:
 
     # -- timers
 
-    def run_timers(self, account: str, until: int, *, deliver: bool) -> None:
+    def run_timers(self, account: str, until: int, way: str) -> None:
         """The account's timers that are due by then, each at its own instant."""
         for rule in self.rules:
             standing = self.standings.get((account, rule["id"]))
             while standing is not None and standing.due is not None and standing.due <= until:
-                cause = Cause(standing.due, "condition", self.score(account), deliver)
+                cause = Cause(standing.due, "condition", self.score(account), way)
                 self.timer(rule, standing, cause)
 
     def timer(self, rule: dict[str, Any], standing: Standing, cause: Cause) -> None:
@@ -186,7 +234,7 @@ class Oracle:
         standing.again = resolved is not None and cause.at - resolved <= within
         standing.before_pending = standing.episode
         standing.episode += 0 if standing.again else 1
-        standing.severity = severity
+        standing.severity, standing.adopted = severity, cause.way == "adopted"
         wait = duration(rule, "for")
         if wait == 0:
             self.open(rule, standing, cause)
@@ -198,6 +246,7 @@ class Oracle:
         """The alert is open."""
         standing.state, standing.handling, standing.ends = "firing", "new", None
         standing.told, standing.note_due = None, None
+        standing.adopted = standing.adopted or cause.way == "adopted"
         if not standing.again or standing.opened_at is None:
             standing.opened_at = cause.at
         what = "reopened" if standing.again else "opened"
@@ -205,7 +254,7 @@ class Oracle:
 
     def discard(self, standing: Standing, cause: Cause) -> None:
         """A pending alert comes to nothing."""
-        standing.state, standing.ends = "normal", None
+        standing.state, standing.ends, standing.adopted = "normal", None, False
         self.ledger.happen(standing, cause, "discarded")
         standing.episode, standing.severity = standing.before_pending, None
 
@@ -238,7 +287,7 @@ class Oracle:
                 standing.note_due = None
             self.ledger.happen(standing, cause, "lowered", rule)
         elif worse(new, now):
-            standing.handling = "new"
+            standing.handling, standing.adopted = "new", cause.way == "adopted"
             if told:
                 self.ledger.happen(standing, cause, "raised", rule)
             else:
@@ -258,21 +307,31 @@ class Oracle:
             cause.reason = PUT_OFF
             self.ledger.happen(standing, cause, what, rule)
             return
+        self.give_now(rule, standing, cause, what, kind)
+
+    def give_now(
+        self, rule: dict[str, Any], standing: Standing, cause: Cause, what: str, kind: str
+    ) -> None:
+        """A note that something fires, whatever the cooldown."""
         standing.told = standing.newest_note = standing.severity
         standing.cooldown_ends = cause.at + duration(rule, "cooldown", "24h")
-        standing.note_due, standing.was_sent = None, cause.deliver
+        way = "adopted" if standing.adopted and cause.way == "sent" else cause.way
+        standing.note_due, standing.was_recorded = None, way == "recorded"
+        standing.adopted = False
         self.ledger.happen(standing, cause, what, rule)
-        self.ledger.notify(standing, cause, kind, deliver=cause.deliver)
+        self.ledger.notify(standing, cause, kind, way)
 
     def end(self, standing: Standing, cause: Cause, what: str) -> None:
         """An open alert ends; only by its condition may it open again as the same."""
         told = standing.told is not None
         standing.state, standing.handling, standing.told = "normal", "new", None
-        standing.ends, standing.note_due = None, None
+        standing.ends, standing.note_due, standing.adopted = None, None, False
         standing.resolved_at = cause.at if cause.by == "condition" else None
         self.ledger.happen(standing, cause, what)
         if told:
-            self.ledger.notify(standing, cause, what, deliver=cause.deliver and standing.was_sent)
+            self.ledger.notify(
+                standing, cause, what, "recorded" if standing.was_recorded else cause.way
+            )
         standing.severity = None
 
     def forget(self, standing: Standing, cause: Cause) -> None:
@@ -289,10 +348,10 @@ class Oracle:
     def act(self, account: str, rule: str, what: str, by: str, reason: str = "") -> None:
         """A user acknowledges or closes."""
         assert self.clock is not None
-        deliver = self.tick_was_live or self.deliver_history
-        self.run_timers(account, self.clock - 1, deliver=deliver)
+        way = "sent" if self.is_live or self.deliver_history else "recorded"
+        self.run_timers(account, self.clock - 1, way)
         standing = self.standings[account, rule]
-        cause = Cause(self.clock, by, None, deliver, reason)
+        cause = Cause(self.clock, by, None, way, reason)
         if what == "close" and standing.is_open:
             latch = standing.severity if standing.state == "firing" else standing.latch
             self.end(standing, cause, "closed")
@@ -302,5 +361,5 @@ class Oracle:
             self.ledger.happen(standing, cause, "acknowledged")
             if standing.told is not None:
                 self.ledger.notify(
-                    standing, cause, "acknowledged", deliver=deliver and standing.was_sent
+                    standing, cause, "acknowledged", "recorded" if standing.was_recorded else way
                 )

@@ -7,6 +7,7 @@ from typing import Any
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SEVERITIES = ("info", "warning", "critical")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+AN_HOUR = 3_600_000
 PUT_OFF = "the note waits for the end of the cooldown"
 
 
@@ -49,7 +50,8 @@ class Standing:
     resolved_at: int | None = None
     told: str | None = None
     newest_note: str | None = None
-    was_sent: bool = False
+    was_recorded: bool = False
+    adopted: bool = False
     cooldown_ends: int | None = None
     reference: dict[str, Any] | None = None
 
@@ -70,12 +72,15 @@ class Standing:
 
 @dataclass
 class Cause:
-    """What makes something happen: when, by whom, the score of the reading, whether it is sent."""
+    """What makes something happen: when, by whom, the score of the reading, the way of its notes.
+
+    A way is `recorded`, `adopted` or `sent`.
+    """
 
     at: int
     by: str
     score: float | None
-    deliver: bool
+    way: str
     reason: str = ""
 
 

@@ -18,7 +18,7 @@ TABLES = {
     "standing": "account_id, rule, due_ms, record",
     "alert": "id, state, severity, owner, record",
     "event": "alert_id, number, record",
-    "notification": "id, alert_id, number, destination, kind, at_ms, body",
+    "notification": "id, alert_id, number, destination, recipient, kind, at_ms, body",
     "barrier": "id",
 }
 
@@ -74,7 +74,7 @@ async def tables(database: AsyncEngine) -> dict[str, list[tuple[Any, ...]]]:
                 for row in rows
             ]
         rows = await connection.execute(
-            text("SELECT partition, clock_ms, live FROM alerts.partition ORDER BY 1")
+            text("SELECT partition, clock_ms, live, tick_ms FROM alerts.partition ORDER BY 1")
         )
         found["partition"] = [tuple(row) for row in rows]
     return found

@@ -15,7 +15,7 @@ from services.alerts.records import decode
 from services.alerts.state import Effects, State
 from shared.times import time_ms
 from tests.alerts.oracle import Oracle
-from tests.alerts.timelines import Act, Told, configs, health, rulebook, timelines
+from tests.alerts.timelines import Act, Told, Whom, configs, health, rulebook, timelines
 from tests.scoring.histories import HOUR, START, batches, histories
 from tests.scoring.oracle import Oracle as ScoringOracle
 
@@ -111,8 +111,9 @@ def noted(note: Any) -> dict[str, Any]:
         "at": time_ms(body["timestamp"]),
         "by": change["by"],
         "reason": change["reason"],
-        "destination": note.destination,
-        "deliver": note.deliver,
+        "destination": note.lane[0],
+        "address": note.lane[1],
+        "way": {"record": "recorded", "adopt": "adopted", "send": "sent"}[note.way],
         "score": change["score"],
         "previous_score": change["previous_score"],
         "previous_at": change["previous_at"],
@@ -199,10 +200,11 @@ def test_the_same_alert_again_and_the_cooldown_end_to_the_millisecond(
         "levels": [{"severity": "warning", "trigger": 50, "clear": 60}],
         "cooldown": "6h", "reopen_within": "5h",
     }  # fmt: skip
-    told: list[Told | Act] = [rulebook([rule], ["one"])]
+    told: list[Told | Act] = [rulebook([rule], Whom(["one"]))]
     scores = ((0, 80), (HOUR, 45), (2 * HOUR, 80), (again_at, 45))
     for sequence, (instant, score) in enumerate(scores, start=1):
         step = {"account": "acme", "score": score, "stale": False, "profile": {}, "parts": {}}
+        step |= {"late": False, "revision": "r"}
         told.append(health(step, START + instant, sequence, "live"))
     rules = Rules(deliver_history=False)
     rules.read([each for each in told if isinstance(each, Told)])

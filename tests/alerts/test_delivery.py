@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from services.alerts.delivery import outbox
 from services.alerts.delivery.dispatcher import Dispatcher
+from services.alerts.delivery.send import Means
 from services.alerts.pipeline import Alerts
 from shared import database, runtime
 from shared.database import snapshot
@@ -281,7 +282,7 @@ async def test_a_missing_secret_keeps_the_message_and_says_so(
         assert await status(engine) == [("opened", "queued", 0, False)]
         assert "MYAKU_SECRET_HOOK" in sender.undeliverable["hook"]
         wall.ms += MINUTE_MS
-        sender.secrets = {"HOOK": SECRET}
+        sender.means = Means(client, {"HOOK": SECRET})
         assert await sender.deliver_next("hook")
     assert await status(engine) == [("opened", "sent", 1, False)]
     assert sender.undeliverable == {}

@@ -2,16 +2,22 @@
 
 import pytest
 
-from services.alerts.delivery.outcome import PAUSES_SECONDS, pause_ms, retry_after_seconds
+from services.alerts.delivery.outcome import (
+    MAIL_PAUSES_SECONDS,
+    PAUSES_SECONDS,
+    pause_ms,
+    retry_after_seconds,
+)
 from tests.alerts.world import MINUTE_MS
 
 
-def test_pauses_are_those_of_the_schedule_within_a_fifth_and_end() -> None:
-    for failures, seconds in enumerate(PAUSES_SECONDS, 1):
-        pauses = {pause_ms(f"msg_{number}", failures) for number in range(50)}
+@pytest.mark.parametrize("schedule", [PAUSES_SECONDS, MAIL_PAUSES_SECONDS])
+def test_pauses_are_those_of_the_schedule_within_a_fifth_and_end(schedule: tuple[int, ...]) -> None:
+    for failures, seconds in enumerate(schedule, 1):
+        pauses = {pause_ms(f"msg_{number}", failures, schedule) for number in range(50)}
         assert len(pauses) > 10
         assert all(800 * seconds <= (pause or 0) <= 1200 * seconds for pause in pauses)
-    assert pause_ms("msg_1", len(PAUSES_SECONDS) + 1) is None
+    assert pause_ms("msg_1", len(schedule) + 1, schedule) is None
 
 
 @pytest.mark.parametrize(

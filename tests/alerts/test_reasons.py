@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from services.alerts.decide import reference
-from services.alerts.notifications import Facts, reasons
+from services.alerts.notifications import reasons
+from services.alerts.wording import Facts
 from shared.events import Driver, Health, ScorecardName
 
 Row = tuple[str, float | None, float | None, float]  # measure, value, score, effective weight

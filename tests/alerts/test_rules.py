@@ -205,39 +205,10 @@ def test_a_rule_that_is_removed_ends_its_alerts() -> None:
     world.read(no_rules())
     alert = next(iter(world.state.alerts.values()))
     assert (alert.state, alert.resolved_by, alert.resolved_ms) == ("resolved", "rule", at_ms(3))
-    assert world.notes == [("opened", 0), ("resolved", 3)]
+    assert (world.notes, world.lines) == ([("opened", 0)], [("resolved", 3)])
     world.read(config(AT_ONCE))
     world.score(4, 50)
     assert world.alerts[-1] == ("firing", "warning", 2)
-
-
-def test_history_is_recorded_and_what_it_left_open_is_never_told() -> None:
-    world = World()
-    world.read(tick(-0.5, "history"))
-    world.score(0, 55, mode="history")
-    world.advance(24, "history")
-    world.score(30, 70)
-    world.advance(100)
-    kept = [note.kind for effects in world.told for note in effects.notifications]
-    assert kept == ["opened", "resolved"]
-    assert world.notes == []
-
-
-def test_what_came_due_before_the_first_live_tick_is_history() -> None:
-    world = World()
-    world.read(tick(-0.5, "history"))
-    world.score(0, 55, mode="history")
-    world.advance(24, "live")
-    assert world.alerts == [("firing", "warning", 1)]
-    assert world.notes == []
-
-
-def test_what_was_told_in_history_is_raised_aloud_when_it_gets_worse_live() -> None:
-    world = World()
-    world.score(0, 55, mode="history")
-    world.advance(24, "history")
-    world.score(30, 35)
-    assert world.notes == [("raised", 30)]
 
 
 def test_history_is_delivered_where_that_is_wanted() -> None:

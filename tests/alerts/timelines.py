@@ -1,7 +1,7 @@
 """Random timelines of `health.changes`, and of what users do in between."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hypothesis import strategies as st
@@ -51,16 +51,52 @@ LEVELS = {
 TITLES = ("{{ account.name }} fades", "{{ account.id }} ({{severity}}, {{ nobody }})", "plain")
 
 
-def rulebook(rules: list[dict[str, Any]], to: list[str], sequence: int = 0) -> Told:
+PEOPLE: tuple[list[dict[str, Any]], ...] = (
+    [],
+    [
+        {"id": "ana", "email": "ana@example.com", "manager": "Cy", "title": "senior",
+         "out_of_office_until": "2026-03-04"},
+        {"id": "bo", "email": "Bo@example.com", "active": False, "manager": "ana"},
+        {"id": "cy", "email": "cy@example.com", "manager": "bo"},
+    ],
+)  # fmt: skip
+ROUTES: tuple[list[dict[str, Any]], ...] = (
+    [],
+    [{"match": {"severity": ["critical"]}, "to": ["mail", "one"]},
+     {"match": {"owner.title": "senior"}, "to": ["team"]}],
+    [{"match": {"profile.csm": "ana", "severity": ["warning", "info"]}, "to": ["mail"]}],
+    [{"match": {"profile.excluded": True}, "to": ["two"]},
+     {"match": {"profile.excluded": 1}, "to": ["mail", "team"]}],
+)  # fmt: skip
+MAIL = {"type": "email", "from": "myaku@example.com", "smtp": "secret://smtp"}
+
+
+@dataclass(frozen=True)
+class Whom:
+    """Where messages go."""
+
+    to: list[str]
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    people: list[dict[str, Any]] = field(default_factory=list)
+
+
+def rulebook(rules: list[dict[str, Any]], whom: Whom, sequence: int = 0) -> Told:
     """A configuration record of these rules."""
     whole = document({"m": {"count": "a", "window": "1d"}})
     whole["alerts"] = {"rules": rules}
     whole["routing"] = {
-        "fallback": "team",
+        "fallback": "team@example.com",
         "owner_chain": ["profile.csm", "profile.backup_csm"],
-        "destinations": {"one": {"type": "log"}, "two": {"type": "log"}},
-        "to": to,
+        "destinations": {
+            "one": {"type": "log"},
+            "two": {"type": "log"},
+            "mail": MAIL,
+            "team": {**MAIL, "to": "all@example.com"},
+        },
+        "to": whom.to,
+        "routes": whom.routes,
     }
+    whole["people"] = {"people": whom.people}
     body = {"type": "myaku.config", "revision": "any", "document": whole, "sequence": sequence}
     return Told(b"myaku.config", json.dumps(body).encode())
 
@@ -86,8 +122,10 @@ def rules(draw: st.DrawFn, identity: str) -> dict[str, Any]:
 def configs(draw: st.DrawFn) -> Told:
     """A configuration of some rules in some order, and two destinations."""
     names = draw(st.sampled_from((RULES, RULES[::-1], RULES[:1], RULES[1:], RULES[:1])))
-    to = draw(st.sampled_from((["one"], ["two", "one", "two"])))
-    return rulebook([draw(rules(name)) for name in names], to, draw(st.sampled_from((0, 1, 2, 3))))
+    to = draw(st.sampled_from((["one"], ["two", "one", "two"], ["mail"])))
+    whom = Whom(to, draw(st.sampled_from(ROUTES)), draw(st.sampled_from(PEOPLE)))
+    sequence = draw(st.sampled_from((0, 1, 2, 3)))
+    return rulebook([draw(rules(name)) for name in names], whom, sequence)
 
 
 SCORES = (None, 10, 10, 29.9, 30, 39.9, 40, 45, 45, 49.9, 50, 55, 60, 65, 70, 70, 80, 90.1, 96)
@@ -95,6 +133,8 @@ SPANS = (0, 0, 1, HOUR - 1, HOUR, HOUR, HOUR, 5 * HOUR, 6 * HOUR, 6 * HOUR, DAY,
 PROFILES: tuple[dict[str, Any], ...] = (
     {"name": "Acme", "csm": "ana"},
     {"csm": "  ", "backup_csm": " bo "},
+    {"csm": "cy@example.com", "name": " A\nme "},
+    {"csm": "nobody", "backup_csm": "dee@example.com"},
     {},
     {},
     {"excluded": True},
@@ -114,6 +154,8 @@ news = st.fixed_dictionaries(
             max_size=5,
         ),
         "repeated": st.sampled_from((False,) * 9 + (True,)),
+        "late": st.sampled_from((False,) * 9 + (True,)),
+        "revision": st.sampled_from(("r",) * 9 + ("s",)),
     }
 )
 ticks = st.fixed_dictionaries({"tick": st.sampled_from(SPANS)})
@@ -130,15 +172,16 @@ def health(step: dict[str, Any], now: int, sequence: int, mode: str) -> Told:
     """A health record, as far as alerts reads it."""
     drivers = [
         {"measure": name, "value": 1.0, "score": part * 4, "weight": weight,
-         "contribution": part, "change": part - 15, "cause": "events", "causes": []}
+         "contribution": part, "change": part - 15, "cause": "events",
+         "causes": [{"cause": "late", "change": -1.0}] if step["late"] else []}
         for name, (part, weight) in step["parts"].items()
     ]  # fmt: skip
     body = {
         "account_id": step["account"], "as_of": at(now), "sequence": sequence,
         "score": step["score"], "band": "watch", "coverage": 1.0, "stale": step["stale"],
         "mode": mode, "previous": None, "change_7d": None, "change_28d": -1.5,
-        "scorecard": {"id": "all", "revision": "r"}, "dimensions": [], "drivers": drivers,
-        "profile": step["profile"],
+        "scorecard": {"id": "all", "revision": step["revision"]}, "dimensions": [],
+        "drivers": drivers, "profile": step["profile"],
     }  # fmt: skip
     return Told(step["account"].encode(), json.dumps(body).encode())
 

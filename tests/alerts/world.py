@@ -1,5 +1,6 @@
 """A small world for the tests of alerts: records as scoring would send them, by the hour."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,18 @@ class World:
     def score(self, hours: float, score: float | None, **others: Any) -> Effects:
         """The account's score is another."""
         self.sequence += 1
-        return self.read(health(hours, score, self.sequence, **others))
+        ticks = self.hours_until(hours, others.get("mode", "live"))
+        return self.read(*ticks, health(hours, score, self.sequence, **others))
 
     def advance(self, hours: float, mode: Mode = "live") -> Effects:
         """The clock comes to an hour, an hour at a time."""
-        return self.read(tick(hours, mode))
+        return self.read(*self.hours_until(hours, mode), tick(hours, mode))
+
+    def hours_until(self, hours: float, mode: Mode = "live") -> list[RawRecord]:
+        """Ticks, an hour apart, from the newest one to shortly before an hour."""
+        assert self.state.tick_ms is not None
+        newest = (self.state.tick_ms - T0_MS) / HOUR_MS
+        return [tick(newest + hour, mode) for hour in range(1, math.ceil(hours - newest))]
 
     @property
     def events(self) -> list[tuple[str, float]]:
@@ -163,7 +171,17 @@ class World:
             (note.kind, (note.at_ms - T0_MS) / HOUR_MS)
             for effects in self.told
             for note in effects.notifications
-            if note.deliver
+            if note.way == "send"
+        ]
+
+    @property
+    def lines(self) -> list[tuple[str, float]]:
+        """What goes into digests: (kind, hour)."""
+        return [
+            (note.kind, (note.at_ms - T0_MS) / HOUR_MS)
+            for effects in self.told
+            for note in effects.notifications
+            if note.way == "adopt"
         ]
 
     @property

@@ -51,7 +51,16 @@ destinations:
   hook: {type: webhook, url: "https://example.com", secret: "secret://HOOK"}
 to: [log, hook]
 """,
+    "people": """\
+people:
+  - {id: ana, email: ana@example.com, manager: bo@example.com, out_of_office_until: "2026-08-14"}
+  - {id: bo@example.com, active: false}
+""",
 }
+
+
+ROUTE = "to: [log]\nroutes: [{match: {rule: low_health}, "
+MAIL = "{type: email, from: a@b.c, smtp: secret://S}"
 
 
 def write(directory: Path, part: str = "", old: str = "", new: str = "") -> Path:
@@ -129,8 +138,21 @@ def test_a_revision_is_of_the_content_alone(tmp_path: Path) -> None:
         ("routing", "to: [log, hook]", "to: []", 6, "length >= 1"),
         ("routing", "[profile.csm]", "[csm]", 2, "owners are profile fields"),
         ("routing", ', secret: "secret://HOOK"', "", 5, "a webhook needs 'url' and 'secret'"),
-        ("routing", "{type: log}", "{type: log, url: x}", 4, "neither 'url' nor 'secret'"),
+        ("routing", "{type: log}", "{type: log, url: x}", 4, "a log destination has no 'url'"),
         ("routing", "secret://HOOK", "hunter2", 5, "a secret is named, never written here"),
+        ("routing", "to: [log, hook]", "to: [log]\nfallback_to: [mail]", 7, "'mail' is no"),
+        ("routing", "to: [log, hook]", ROUTE + "to: [crm]}]", 7, "'crm' is no destination"),
+        ("routing", "to: [log, hook]", ROUTE.replace("rule", "role") + "to: [log]}]", 7, "'role'"),
+        ("routing", "{type: log}", "{type: email, smtp: secret://S}", 4, "an email needs 'smtp'"),
+        ("routing", "{type: log}", MAIL.replace("a@b.c", "a b"), 4, "'a b' is no e-mail address"),
+        ("routing", "{type: log}", MAIL.replace("secret://S", "x"), 4, "never written here"),
+        ("routing", "{type: log}", MAIL[:-1] + ", url: x}", 4, "an email destination has no 'url'"),
+        ("routing", "{type: log}", "{type: log, to: a@b.c}", 4, "a log destination has no 'to'"),
+        ("routing", "cs@example.com", "cs\nconsole_url: console", 2, "this is a URL"),
+        ("people", "email: ana@example.com, ", "", 2, "'ana' needs an 'email' address"),
+        ("people", "  - {id: bo@", "  - {id: ANA, email: a@b.c}\n  - {id: bo@", 3, "two people"),
+        ("people", "manager: bo@", "manager: cy@", 2, "'cy@example.com' is the id of nobody here"),
+        ("people", "2026-08-14", "soon", 2, "date"),
         ("routing", "fallback: cs@example.com\n", "", 1, "missing required field `fallback`"),
     ],
 )
@@ -163,7 +185,7 @@ def test_a_directory_with_none_of_the_files_is_said(tmp_path: Path) -> None:
 
 def test_what_a_directory_leaves_out_is_as_shipped(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text((SHIPPED / "alerts.yaml").read_text())
-    assert shipped_parts(tmp_path) == ["product", "scorecards", "routing"]
+    assert shipped_parts(tmp_path) == ["product", "scorecards", "routing", "people"]
     assert read_document(tmp_path) == read_document(SHIPPED)
 
 

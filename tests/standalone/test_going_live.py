@@ -87,5 +87,17 @@ async def test_each_day_has_its_row_and_what_crosses_is_recorded_on_its_day(
             # The close of a day is at the midnight that ends it, and the rule waits for a day.
             assert opened == date.fromisoformat(crossed) + timedelta(days=2)
             notes = await myaku.all("alerts", "/v1/notifications", alert_id=alert["id"])
-            assert notes
-            assert {note["status"] for note in notes} == {"recorded"}
+            assert {note["status"] for note in notes} > {"recorded"}
+
+        async def is_told() -> bool:
+            told = await myaku.all("alerts", "/v1/notifications", status="sent")
+            return "digest" in [note["kind"] for note in told]
+
+        await until(is_told)
+        (digest,) = (
+            note
+            for note in await myaku.all("alerts", "/v1/notifications")
+            if note["kind"] == "digest"
+        )
+        listed = [alert["account_id"] for alert in digest["body"]["data"]["alerts"]]
+        assert sorted(listed) == sorted(ACCOUNTS), "both, and in one message"

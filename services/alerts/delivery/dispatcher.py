@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.alerts.delivery import outbox
-from services.alerts.delivery.outbox import Leased
-from services.alerts.delivery.outcome import THROTTLE_SECONDS, Outcome
-from services.alerts.delivery.send import send
-from services.alerts.records import rulebook
+from services.alerts.delivery import gathering, outbox
+from services.alerts.delivery.fallback import pass_on
+from services.alerts.delivery.outcome import (
+    MAIL_PAUSES_SECONDS,
+    PAUSES_SECONDS,
+    THROTTLE_SECONDS,
+    Outcome,
+)
+from services.alerts.delivery.send import Means, send
+from services.alerts.delivery.truth import Leased, is_untrue
+from services.alerts.routing import Directory
 from shared import metrics
-from shared.configuration.types import Destination
 from shared.database import LOST, transaction
 from shared.runtime import Running, log
 
@@ -33,8 +38,7 @@ class Dispatcher:
         now_ms: Callable[[], int],
     ) -> None:
         self.database = database
-        self.client = client
-        self.secrets = secrets
+        self.means = Means(client, secrets)
         self.now_ms = now_ms
         self.woken = asyncio.Event()
         self.busy: dict[str, asyncio.Task[None]] = {}
@@ -64,6 +68,7 @@ class Dispatcher:
 
     async def _due(self) -> list[str]:
         try:
+            await self.gather()
             async with transaction(self.database) as connection:
                 now_ms = self.now_ms()
                 number, overdue_ms = await outbox.waiting(connection, now_ms)
@@ -83,6 +88,11 @@ class Dispatcher:
         finally:
             del self.busy[name]
 
+    async def gather(self) -> None:
+        """Make the digests whose time has come."""
+        async with transaction(self.database) as connection:
+            await gathering.gather(connection, self.now_ms())
+
     async def deliver_next(self, name: str) -> bool:
         """Deliver what is next for a destination; whether there was anything."""
         begun_ms = self.now_ms()
@@ -91,38 +101,41 @@ class Dispatcher:
             leased = await outbox.take(connection, name, begun_ms, lease)
             if leased is None:
                 return False
-        destination = await self._destination(leased)
-        outcome = await self._check(leased, destination)
-        if outcome is None and destination:
-            outcome = await send(self.client, destination, leased, self.secrets, self.now_ms())
-        assert outcome is not None
-        await self._record(leased, destination, outcome, begun_ms)
+            directory = await outbox.read_directory(connection, leased.partition)
+        outcome = await self._check(leased, directory)
+        if outcome is None:
+            destination = directory.routing.destinations[name]
+            person = directory.person(leased.recipient)
+            called = person.name if person else ""
+            outcome = await send(self.means, leased, destination, called, self.now_ms())
+        await self._record(leased, directory, outcome, begun_ms)
         return True
 
-    async def _destination(self, leased: Leased) -> Destination | None:
-        async with transaction(self.database) as connection:
-            value = await outbox.read_configuration(connection, leased.partition)
-        found = rulebook(value).routing.destinations if value else {}
-        return found.get(leased.destination)
-
-    async def _check(self, leased: Leased, destination: Destination | None) -> Outcome | None:
+    async def _check(self, leased: Leased, directory: Directory) -> Outcome | None:
         """Why it must not be sent, if so; read again before every attempt."""
-        if destination is None:
-            return Outcome("superseded", "The destination is no longer configured.")
+        destination = directory.routing.destinations.get(leased.destination)
         async with transaction(self.database) as connection:
-            if await outbox.is_superseded(connection, leased):
-                return Outcome("superseded", "The alert was over before this was told.")
+            if await is_untrue(connection, leased):
+                return Outcome("superseded", "It was no longer so, or nobody had heard of it.")
+            if destination is None:
+                return Outcome("permanent", "The destination is no longer configured.")
             if await outbox.is_gone(connection, leased.destination, destination.url):
                 return Outcome("gone", "The receiver is gone: it answered 410 before.")
         return None
 
     async def _record(
-        self, leased: Leased, destination: Destination | None, outcome: Outcome, begun_ms: int
+        self, leased: Leased, directory: Directory, outcome: Outcome, begun_ms: int
     ) -> None:
         now_ms = self.now_ms()
         name = leased.destination
+        destination = directory.routing.destinations.get(name)
+        is_mail = destination is not None and destination.type == "email"
+        pauses = MAIL_PAUSES_SECONDS if is_mail else PAUSES_SECONDS
+        elsewhere = None
         async with transaction(self.database) as connection:
-            status = await outbox.record(connection, leased, outcome, (begun_ms, now_ms))
+            status = await outbox.record(connection, leased, outcome, pauses, (begun_ms, now_ms))
+            if status in ("sent", "dead", "superseded"):
+                elsewhere = await pass_on(connection, leased, status, directory)
             if outcome.kind == "throttled":
                 seconds = outcome.retry_after_seconds or THROTTLE_SECONDS
                 await outbox.hold_destination(connection, name, now_ms + 1000 * seconds)
@@ -130,6 +143,9 @@ class Dispatcher:
                 await outbox.mark_gone(connection, name, destination.url)
         self._count(leased, outcome, status)
         self._say(leased, outcome, status)
+        if elsewhere:
+            log.warning("sent elsewhere", notification=leased.id, destination=elsewhere)
+            self.wake()
 
     def _count(self, leased: Leased, outcome: Outcome, status: str | None) -> None:
         name = leased.destination

@@ -1,8 +1,8 @@
 """The outbox: notifications claimed by their status with a lease, and what came of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.delivery.outcome import (
@@ -11,45 +11,27 @@ from services.alerts.delivery.outcome import (
     Outcome,
     pause_ms,
 )
-
-BEHIND_MS = 5 * 60_000
-"""While a live partition's clock is further behind the wall than this, its notes wait."""
+from services.alerts.delivery.truth import LANE, REACHED, Leased
+from services.alerts.records import rulebook
+from services.alerts.routing import Directory
 
 DUE = (
     "(c.status IN ('queued', 'retry') AND c.next_attempt_ms <= :now_ms"
     " OR c.status = 'leased' AND c.lease_until_ms <= :now_ms)"
     # Order within the lane, also between senders: nothing earlier is on its way.
-    " AND NOT EXISTS (SELECT 1 FROM alerts.notification e WHERE e.partition = c.partition"
-    " AND e.alert_id = c.alert_id AND e.destination = c.destination AND e.number < c.number"
-    " AND e.status IN ('queued', 'retry', 'leased'))"
+    f" AND NOT EXISTS (SELECT 1 FROM alerts.notification e WHERE {LANE} AND e.number < c.number"
+    " AND e.status IN ('held', 'bundled', 'queued', 'retry', 'leased'))"
     " AND NOT EXISTS (SELECT 1 FROM alerts.destination d"
     " WHERE d.name = c.destination AND d.wait_until_ms > :now_ms)"
-    " AND NOT EXISTS (SELECT 1 FROM alerts.partition p WHERE p.partition = c.partition"
-    " AND p.live AND p.clock_ms < :now_ms - :behind_ms)"
+    f" AND {REACHED}"
 )
-
-
-@dataclass(frozen=True)
-class Leased:
-    """A notification that is ours to send until its lease ends."""
-
-    partition: int
-    id: str
-    alert_id: str
-    number: int
-    destination: str
-    kind: str
-    body: bytes
-    attempts: int
-    maybe_duplicate: bool
-    token: str
 
 
 async def due_destinations(connection: AsyncConnection, now_ms: int) -> list[str]:
     """Destinations for which something is due, by name."""
     rows = await connection.execute(
         text(f"SELECT DISTINCT destination FROM alerts.notification c WHERE {DUE} ORDER BY 1"),
-        {"now_ms": now_ms, "behind_ms": BEHIND_MS},
+        {"now_ms": now_ms},
     )
     return list(rows.scalars())
 
@@ -91,7 +73,8 @@ async def take(
                 " ORDER BY c.next_attempt_ms, c.at_ms, c.alert_id, c.number"
                 " LIMIT 1 FOR UPDATE OF c SKIP LOCKED) AS chosen"
                 " WHERE n.partition = chosen.partition AND n.id = chosen.id"
-                " RETURNING n.partition, n.id, n.alert_id, n.number, n.destination, n.kind,"
+                " RETURNING n.partition, n.id, n.alert_id, n.number, n.destination,"
+                " n.recipient, n.kind,"
                 " n.body, n.attempts, n.maybe_duplicate, n.lease_token"
             ),
             {
@@ -99,52 +82,21 @@ async def take(
                 "now_ms": now_ms,
                 "lease_ms": lease_ms,
                 "destination": destination,
-                "behind_ms": BEHIND_MS,
             },
         )
     ).one_or_none()
     return Leased(*row) if row else None
 
 
-async def is_superseded(connection: AsyncConnection, leased: Leased) -> bool:
-    """Whether the alert is over and nothing that went this way still lacks its end.
-
-    What may have arrived counts as gone. A history that is delivered runs far ahead of its
-    delivery: there, all is sent that would have been sent live.
-    """
-    if leased.maybe_duplicate:
-        return False
-    row: Row[tuple[bool, str | None, str | None]] = (
-        await connection.execute(
-            text(
-                "SELECT (SELECT live FROM alerts.partition WHERE partition = :partition) AS live,"
-                " (SELECT state FROM alerts.alert WHERE partition = :partition"
-                " AND id = :alert_id) AS state,"
-                " (SELECT kind FROM alerts.notification WHERE partition = :partition"
-                " AND alert_id = :alert_id AND destination = :destination AND number < :number"
-                " AND (status = 'sent' OR maybe_duplicate)"
-                " ORDER BY number DESC LIMIT 1) AS kind"
-            ),
-            {
-                "partition": leased.partition,
-                "alert_id": leased.alert_id,
-                "destination": leased.destination,
-                "number": leased.number,
-            },
-        )
-    ).one()
-    is_open = row.state in ("firing", "recovering")
-    return row.live and not is_open and row.kind in (None, "resolved", "closed")
-
-
-async def read_configuration(connection: AsyncConnection, partition: int) -> bytes | None:
-    """The configuration in force in a partition, as its record."""
+async def read_directory(connection: AsyncConnection, partition: int) -> Directory:
+    """Where messages go, by the configuration in force in a partition."""
     rows = await connection.execute(
         text("SELECT configuration FROM alerts.partition WHERE partition = :partition"),
         {"partition": partition},
     )
     value: bytes | None = rows.scalar_one()
-    return value
+    assert value is not None, "what is to be sent was decided by a configuration"
+    return rulebook(value).directory
 
 
 async def is_gone(connection: AsyncConnection, name: str, url: str | None) -> bool:
@@ -157,14 +109,18 @@ async def is_gone(connection: AsyncConnection, name: str, url: str | None) -> bo
 
 
 async def record(
-    connection: AsyncConnection, leased: Leased, outcome: Outcome, times: tuple[int, int]
+    connection: AsyncConnection,
+    leased: Leased,
+    outcome: Outcome,
+    pauses_seconds: Sequence[int],
+    times: tuple[int, int],
 ) -> str | None:
     """Keep what came of an attempt, (begun, ended) in milliseconds, and free the lane.
 
-    The notification's status now; None, and nothing is changed, if the lease is no longer ours.
+    The status after it; None, and nothing is changed, if the lease is no longer ours.
     """
-    begun_ms, now_ms = times
-    after = _after(leased, outcome, now_ms)
+    now_ms = times[1]
+    after = _after(leased, outcome, pauses_seconds, now_ms)
     rows = await connection.execute(
         text(
             "UPDATE alerts.notification SET status = :status, next_attempt_ms = :next_attempt_ms,"
@@ -186,6 +142,18 @@ async def record(
     tries = rows.scalar_one_or_none()
     if tries is None:
         return None
+    await _keep_attempt(connection, leased.partition, leased.id, (tries, outcome, *times))
+    if leased.alert_id is None:
+        maybe = leased.maybe_duplicate or outcome.kind == "unknown"
+        await _record_lines(connection, leased.id, str(after["status"]), now_ms, maybe=maybe)
+    return str(after["status"])
+
+
+async def _keep_attempt(
+    connection: AsyncConnection, partition: int, name: str, attempt: tuple[int, Outcome, int, int]
+) -> None:
+    """An attempt: (number, outcome, begun, ended)."""
+    number, outcome, begun_ms, now_ms = attempt
     await connection.execute(
         text(
             "INSERT INTO alerts.delivery_attempt (partition, notification_id, number, at_ms,"
@@ -193,9 +161,9 @@ async def record(
             " :id, :number, :at_ms, :outcome, :http_status, :latency_ms, :error, :retry_after)"
         ),
         {
-            "partition": leased.partition,
-            "id": leased.id,
-            "number": tries,
+            "partition": partition,
+            "id": name,
+            "number": number,
             "at_ms": begun_ms,
             "outcome": outcome.kind,
             "http_status": outcome.http_status,
@@ -204,10 +172,32 @@ async def record(
             "retry_after": outcome.retry_after_seconds,
         },
     )
-    return str(after["status"])
 
 
-def _after(leased: Leased, outcome: Outcome, now_ms: int) -> dict[str, str | int]:
+async def _record_lines(
+    connection: AsyncConnection, digest_id: str, status: str, now_ms: int, *, maybe: bool
+) -> None:
+    """What is over for a digest is over for its lines."""
+    await connection.execute(
+        text(
+            "UPDATE alerts.notification SET maybe_duplicate = maybe_duplicate OR :maybe,"
+            " status = CASE WHEN :is_over THEN :status ELSE status END,"
+            " sent_ms = CASE WHEN :status = 'sent' THEN CAST(:now_ms AS bigint) END"
+            " WHERE digest_id = :digest_id AND status = 'bundled'"
+        ),
+        {
+            "maybe": maybe,
+            "is_over": status in ("sent", "dead", "superseded"),
+            "status": status,
+            "now_ms": now_ms,
+            "digest_id": digest_id,
+        },
+    )
+
+
+def _after(
+    leased: Leased, outcome: Outcome, pauses_seconds: Sequence[int], now_ms: int
+) -> dict[str, str | int]:
     """Status, next attempt and counted attempts after an outcome."""
     attempts = leased.attempts
     next_ms = now_ms
@@ -225,7 +215,7 @@ def _after(leased: Leased, outcome: Outcome, now_ms: int) -> dict[str, str | int
             status, next_ms = "queued", now_ms + UNCONFIGURED_MS
         case _:
             attempts += 1
-            pause = pause_ms(leased.id, attempts)
+            pause = pause_ms(leased.id, attempts, pauses_seconds)
             status = "dead" if pause is None else "retry"
             next_ms = now_ms + (pause or 0)
     return {"status": status, "attempts": attempts, "next_attempt_ms": next_ms}

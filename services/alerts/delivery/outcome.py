@@ -1,6 +1,7 @@
 """What came of an attempt to deliver, and what follows from it. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,8 @@ Kind = Literal[
 ]
 PAUSES_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After the first, second, … failure; the one after the last of them is final."""
+MAIL_PAUSES_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
+"""The same where people read: what is half a day old helps nobody."""
 JITTER_PERMILLE = 200
 THROTTLE_SECONDS = 30
 THROTTLE_SECONDS_MAX = 86_400
@@ -58,10 +61,10 @@ def retry_after_seconds(header: str | None, now_ms: int) -> int | None:
     return min(max(seconds, 1), THROTTLE_SECONDS_MAX)
 
 
-def pause_ms(notification_id: str, failures: int) -> int | None:
+def pause_ms(notification_id: str, failures: int, pauses_seconds: Sequence[int]) -> int | None:
     """How long to wait after that many failures: the schedule, ± 20 %; None to give up."""
-    if failures > len(PAUSES_SECONDS):
+    if failures > len(pauses_seconds):
         return None
     spread = hashlib.sha256(f"{notification_id}:{failures}".encode()).digest()
     permille = int.from_bytes(spread[:4]) % (2 * JITTER_PERMILLE + 1) - JITTER_PERMILLE
-    return PAUSES_SECONDS[failures - 1] * (1_000 + permille)
+    return pauses_seconds[failures - 1] * (1_000 + permille)

@@ -1,7 +1,8 @@
-"""One attempt: a line in the log, or a signed webhook."""
+"""One attempt: a line in the log, a signed webhook, or an e-mail."""
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx2
@@ -9,41 +10,60 @@ import msgspec
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from services.alerts.delivery.outbox import Leased
+from services.alerts.delivery.letter import write
+from services.alerts.delivery.mail import MailServer, hand_in, mail_server
 from services.alerts.delivery.outcome import Outcome, of_status
-from shared.configuration import duration_ms
-from shared.configuration.types import Destination
+from services.alerts.delivery.truth import Leased
+from shared.configuration import Destination, duration_ms
 from shared.runtime import log
 
 USER_AGENT = "Myaku-Webhooks/1"
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a sender has at hand; `secrets` by NAME in capitals."""
+
+    client: httpx2.AsyncClient
+    secrets: Mapping[str, str]
+
+
 async def send(
-    client: httpx2.AsyncClient,
-    destination: Destination,
-    leased: Leased,
-    secrets: Mapping[str, str],
-    now_ms: int,
+    means: Means, leased: Leased, destination: Destination, name: str, now_ms: int
 ) -> Outcome:
-    """Send one notification; whatever happens is an outcome."""
+    """Send one notification to somebody of this name; whatever happens is an outcome."""
     if destination.type == "log":
         body = msgspec.json.decode(leased.body)
         log.info("alert", kind=leased.kind, at=body["timestamp"], **body["data"])
         return Outcome("sent")
-    name = (destination.secret or "").removeprefix("secret://")
-    if not (secret := secrets.get(name.upper())):
-        return Outcome(
-            "unconfigured",
-            f"The secret {destination.secret} is missing: set MYAKU_SECRET_{name.upper()}.",
-        )
+    reference = destination.secret or destination.smtp or ""
+    variable = reference.removeprefix("secret://").upper()
+    if not (secret := means.secrets.get(variable)):
+        problem = f"The secret {reference} is missing: set MYAKU_SECRET_{variable}."
+        return Outcome("unconfigured", problem)
+    if destination.type == "email":
+        try:
+            server = mail_server(secret)
+        except ValueError as error:
+            return Outcome("unconfigured", f"MYAKU_SECRET_{variable} is no mail server: {error}.")
+        return await _mail(server, destination, leased, name, now_ms)
     try:
         headers = signed_headers(leased, secret, now_ms)
     except (ValueError, EmptyWebhookSecretError):
-        return Outcome(
-            "unconfigured",
-            f"MYAKU_SECRET_{name.upper()} is no webhook secret: `whsec_` and base64.",
-        )
-    return await _post(client, destination, leased, headers, now_ms)
+        problem = f"MYAKU_SECRET_{variable} is no webhook secret: `whsec_` and base64."
+        return Outcome("unconfigured", problem)
+    return await _post(means.client, destination, leased, headers, now_ms)
+
+
+async def _mail(
+    server: MailServer, destination: Destination, leased: Leased, name: str, now_ms: int
+) -> Outcome:
+    if not leased.recipient:
+        return Outcome("permanent", "Neither the owner nor the fallback has an e-mail address.")
+    sender = destination.sender or ""
+    letter = write(leased, sender, name, now_ms)
+    seconds = duration_ms(destination.timeout) / 1000
+    return await hand_in(server, letter, (sender, leased.recipient), seconds)
 
 
 def signed_headers(leased: Leased, secrets: str, now_ms: int) -> dict[str, str]:

@@ -5,6 +5,7 @@ from services.alerts.rules.standing import (
     Acknowledged,
     Closed,
     Note,
+    NoteKind,
     Reading,
     Reference,
     Removed,
@@ -12,6 +13,8 @@ from services.alerts.rules.standing import (
     Timers,
     Transition,
     Was,
+    Way,
+    WentLive,
 )
 from services.alerts.rules.step import step
 from services.alerts.rules.threshold import Threshold, Verdict, rank
@@ -21,6 +24,7 @@ __all__ = [
     "Acknowledged",
     "Closed",
     "Note",
+    "NoteKind",
     "Reading",
     "Reference",
     "Removed",
@@ -30,6 +34,8 @@ __all__ = [
     "Transition",
     "Verdict",
     "Was",
+    "Way",
+    "WentLive",
     "rank",
     "step",
 ]

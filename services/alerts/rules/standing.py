@@ -8,6 +8,8 @@ import msgspec
 State = Literal["normal", "pending", "firing", "recovering"]
 Handling = Literal["new", "acked"]
 NoteKind = Literal["opened", "reopened", "raised", "acknowledged", "resolved", "closed"]
+Way = Literal["record", "adopt", "send"]
+"""What becomes of a note: it is only kept, it is a line of a digest, or a message of its own."""
 
 OPEN: frozenset[State] = frozenset({"firing", "recovering"})
 """States of an alert that people can handle; a pending one may still come to nothing."""
@@ -54,7 +56,10 @@ class Standing(msgspec.Struct, frozen=True):
     told: str | None = None
     """The worst severity told since the alert opened."""
     told_sent: bool = False
-    """That note went out to be sent, and was not only recorded."""
+    """That note was not only recorded."""
+    adopted: bool = False
+    """What is still to be said of this breach goes into a digest: how it came about was not ours
+    to raise an alarm about."""
     handling: Handling = "new"
     latch: str | None = None
     """A user closed the alert at this severity: not again until it was clear or gets worse."""
@@ -80,10 +85,10 @@ class Standing(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Note:
-    """Somebody is to be told. `deliver` is false for what is only recorded."""
+    """Somebody is to be told."""
 
     kind: NoteKind
-    deliver: bool
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,12 @@ class Transition:
 
 @dataclass(frozen=True)
 class Reading:
-    """An account's health at an instant. `deliver`: notes that it causes are sent."""
+    """An account's health at an instant. `way`: of the notes that it causes."""
 
     at_ms: int
     score: float | None
     excluded: bool
-    deliver: bool
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Timers:
 
     at_ms: int
     score: float | None
-    deliver: bool
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,16 @@ class Removed:
     """The rule is no longer in the configuration."""
 
     at_ms: int
-    deliver: bool
+    way: Way
+
+
+@dataclass(frozen=True)
+class WentLive:
+    """The partition goes live: who was told of nothing so far hears of what is open."""
+
+    at_ms: int
+    score: float | None
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ class Acknowledged:
 
     at_ms: int
     by: str
-    deliver: bool
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -145,7 +159,7 @@ class Closed:
     at_ms: int
     by: str
     reason: str
-    deliver: bool
+    way: Way
 
 
-Input = Reading | Timers | Removed | Acknowledged | Closed
+Input = Reading | Timers | Removed | WentLive | Acknowledged | Closed

@@ -7,12 +7,12 @@ from services.alerts.rules.standing import (
     Acknowledged,
     Closed,
     Input,
-    NoteKind,
     Reading,
     Removed,
     Standing,
     Timers,
     Transition,
+    WentLive,
 )
 from services.alerts.rules.threshold import Threshold, Verdict, rank
 from services.alerts.rules.turn import Turn
@@ -37,6 +37,8 @@ def step(
             _read(turn, rule, given)
         case Timers() if rule is not None:
             _run_timers(turn, rule, given)
+        case WentLive() if rule is not None:
+            _adopt(turn, rule)
     return turn.standing, turn.transitions
 
 
@@ -107,6 +109,7 @@ def _breach(turn: Turn, rule: Threshold, severity: str | None) -> None:
         standing,
         severity=severity,
         reopened=reopened,
+        adopted=turn.way == "adopt",
         episode=standing.episode if reopened else standing.episode + 1,
         opened_ms=standing.opened_ms if reopened else None,
     )
@@ -149,7 +152,8 @@ def _follow(turn: Turn, rule: Threshold, severity: str) -> None:
         due_ms = standing.note_due_ms if rank(severity) > rank(standing.told) else None
         turn.happen("lowered", replace(standing, severity=severity, note_due_ms=due_ms))
     elif rank(severity) > rank(standing.severity):
-        after = replace(standing, severity=severity, handling="new")
+        adopted = turn.way == "adopt"
+        after = replace(standing, severity=severity, handling="new", adopted=adopted)
         if rank(severity) <= rank(standing.told):
             turn.happen("raised", after)
         else:
@@ -160,8 +164,7 @@ def _acknowledge(turn: Turn, by: str) -> None:
     standing = turn.standing
     if standing.state in OPEN and standing.handling == "new":
         after = replace(standing, handling="acked", note_due_ms=None)
-        told: NoteKind | None = "acknowledged" if standing.told else None
-        turn.happen("acknowledged", after, by=by, note=told)
+        turn.happen("acknowledged", after, by=by, note=turn.follow_up("acknowledged"))
 
 
 def _close(turn: Turn, by: str, reason: str) -> None:
@@ -182,6 +185,13 @@ def _run_timers(turn: Turn, rule: Threshold, timers: Timers) -> None:
                 turn.resolve("resolved", "condition")
             case _:
                 turn.note(rule, "notified", turn.standing, "the cooldown is over")
+
+
+def _adopt(turn: Turn, rule: Threshold) -> None:
+    """What is open and was only recorded is told as what it is by now."""
+    standing = turn.standing
+    if standing.state in OPEN and not (standing.told and standing.told_sent):
+        turn.note(rule, "adopted", replace(standing, told=None), "the deployment went live")
 
 
 def _not_before(instant_ms: int | None, least_ms: int) -> int | None:

@@ -11,6 +11,7 @@ from services.alerts.rules.standing import (
     Standing,
     Timers,
     Transition,
+    WentLive,
 )
 from services.alerts.rules.threshold import Threshold, rank
 
@@ -21,8 +22,8 @@ class Turn:
     def __init__(self, standing: Standing, given: Input) -> None:
         self.standing = standing
         self.at_ms = given.at_ms
-        self.deliver = given.deliver
-        self.score = given.score if isinstance(given, (Reading, Timers)) else None
+        self.way = given.way
+        self.score = given.score if isinstance(given, (Reading, Timers, WentLive)) else None
         self.transitions: list[Transition] = []
 
     def happen(
@@ -32,9 +33,9 @@ class Turn:
         *,
         by: str = "condition",
         reason: str = "",
-        note: NoteKind | None = None,
+        note: Note | None = None,
     ) -> None:
-        """Move to `after`, which is an event. A note is delivered if that of the opening was."""
+        """Move to `after`, which is an event."""
         before = self.standing
         after = replace(after, events=before.events + 1)
         self.standing = after
@@ -49,9 +50,15 @@ class Turn:
                 score=self.score,
                 by=by,
                 reason=reason,
-                note=Note(note, self.deliver and after.told_sent) if note else None,
+                note=note,
             )
         )
+
+    def follow_up(self, kind: NoteKind) -> Note | None:
+        """The note that follows what was told; only kept, if that was."""
+        if not self.standing.told:
+            return None
+        return Note(kind, self.way if self.standing.told_sent else "record")
 
     def open(self, rule: Threshold, after: Standing) -> None:
         """It fires; `after` says of which severity and episode."""
@@ -61,6 +68,7 @@ class Turn:
             handling="new",
             ends_ms=None,
             told=None,
+            adopted=after.adopted or self.way == "adopt",
             opened_ms=self.at_ms if after.opened_ms is None else after.opened_ms,
         )
         self.tell(rule, "reopened" if after.reopened else "opened", after)
@@ -80,15 +88,17 @@ class Turn:
         kind: NoteKind = "raised"
         if after.told is None:
             kind = "reopened" if after.reopened else "opened"
+        way = "adopt" if self.way == "send" and after.adopted else self.way
         after = replace(
             after,
             told=after.severity,
-            told_sent=self.deliver,
+            told_sent=way != "record",
+            adopted=False,
             noted=after.severity,
             note_due_ms=None,
             cooldown_until_ms=self.at_ms + rule.cooldown_ms,
         )
-        self.happen(what, after, reason=reason, note=kind)
+        self.happen(what, after, reason=reason, note=Note(kind, way))
 
     def discard(self, by: str) -> None:
         """A pending alert comes to nothing."""
@@ -99,6 +109,7 @@ class Turn:
             severity=None,
             ends_ms=None,
             reopened=False,
+            adopted=False,
             episode=standing.episode if standing.reopened else standing.episode - 1,
         )
         self.happen("discarded", after, by=by)
@@ -114,10 +125,11 @@ class Turn:
             ends_ms=None,
             note_due_ms=None,
             told=None,
+            adopted=False,
             handling="new",
             resolved_ms=self.at_ms if by == "condition" else None,
         )
-        self.happen(what, after, by=by, reason=reason, note=what if standing.told else None)
+        self.happen(what, after, by=by, reason=reason, note=self.follow_up(what))
 
     def end(self, by: str) -> None:
         """The account or the rule is gone: nothing stays open, and the standing starts anew."""

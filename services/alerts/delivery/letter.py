@@ -1,0 +1,109 @@
+"""A notification as an e-mail: text and HTML, safe whatever an account is called."""
+
+import re
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from services.alerts.delivery.truth import Leased
+from services.alerts.digests import headline
+
+NAME_CHARACTERS_MAX = 80
+UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, what turns the direction of writing, and halves of characters."""
+SENDER_NAME = "Myaku"
+
+_letters = Environment(
+    loader=PackageLoader("services.alerts.delivery", "letters"),
+    autoescape=lambda name: name is not None and ".html" in name,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write(leased: Leased, sender: str, recipient_name: str, now_ms: int) -> EmailMessage:
+    """The letter, from `sender` to the address of the notification. Its Message-ID is its id's."""
+    body = msgspec.json.decode(leased.body)
+    domain = sender.rpartition("@")[2]
+    letter = EmailMessage()
+    letter["From"] = _mailbox(SENDER_NAME, sender)
+    letter["To"] = _mailbox(recipient_name, leased.recipient)
+    letter["Subject"] = printed(subject(body))
+    letter["Date"] = formatdate(now_ms / 1000, usegmt=True)
+    letter["Message-ID"] = f"<n-{leased.id}@{domain}>"
+    letter["Auto-Submitted"] = "auto-generated"
+    if leased.alert_id is not None:
+        for header in ("In-Reply-To", "References"):
+            letter[header] = f"<alert-{leased.alert_id}@{domain}>"
+    kind = "alert" if leased.alert_id is not None else "digest"
+    facts = _facts(body)
+    letter.set_content(printed_lines(_letters.get_template(f"{kind}.txt.jinja").render(facts)))
+    letter.add_alternative(
+        printed_lines(_letters.get_template(f"{kind}.html.jinja").render(facts)), subtype="html"
+    )
+    return letter
+
+
+def subject(body: Mapping[str, Any]) -> str:
+    """The account, its score, and what happened; of a digest, how many alerts of what kind."""
+    data = body["data"]
+    if body["type"] == "alert.digest":
+        alerts = [{"data": alert} for alert in data["alerts"]]
+        return headline(alerts, data["owner"])
+    change = data["change"]
+    score = "unknown" if change["score"] is None else f"{change['score']:g}"
+    said = {
+        "opened": str(data["severity"]),
+        "reopened": f"{data['severity']} again",
+        "raised": f"now {data['severity']}",
+        "acknowledged": f"{change['by']} has taken it on",
+        "resolved": "the alert is over",
+        "closed": f"closed by {change['by']}",
+    }[change["what"]]
+    return f"{shortened(change['account']['name'])} at {score}: {said}"
+
+
+def shortened(name: str) -> str:
+    """A name that fits into a subject."""
+    short = printed(name)
+    if len(short) <= NAME_CHARACTERS_MAX:
+        return short
+    return short[: NAME_CHARACTERS_MAX - 1].rstrip() + "…"
+
+
+def printed(text: str) -> str:
+    """One line of characters that can be seen: nothing in it can become a header of its own."""
+    return " ".join(UNPRINTED.sub(" ", text).split())
+
+
+def printed_lines(text: str) -> str:
+    """The same, line by line."""
+    return "\n".join(UNPRINTED.sub(" ", line).rstrip() for line in text.split("\n"))
+
+
+def _mailbox(name: str, address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(printed(name), local, domain)
+
+
+def _facts(body: dict[str, Any]) -> dict[str, Any]:
+    """What the templates show: the data, and its text as a headline, points and the rest."""
+    first, *lines = body["data"]["text"].split("\n") if "text" in body["data"] else _said(body)
+    return {
+        **body["data"],
+        "headline": first,
+        "points": [line.removeprefix("- ") for line in lines if line.startswith("- ")],
+        "rest": [line for line in lines if not line.startswith("- ")],
+        "colors": {"critical": "#b42318", "warning": "#b54708", "info": "#175cd3"},
+    }
+
+
+def _said(body: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = body["data"]["change"]["text"].split("\n")
+    return lines

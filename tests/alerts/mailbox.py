@@ -1,0 +1,88 @@
+"""A mail server on loopback that answers as it is told, and keeps what it takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+
+@dataclass
+class Mailbox:
+    """What arrived. `script` holds answers to recipients (RCPT) and letters (DATA), in order.
+
+    Such an answer is a line as "550 no such user", or "reset", which hangs up after the letter.
+    When a script is over, all is taken.
+    """
+
+    recipients_script: list[str] = field(default_factory=list)
+    script: list[str] = field(default_factory=list)
+    letters: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    logins: int = 0
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """As a secret names it."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def log_in(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any
+    ) -> AuthResult:
+        """Somebody gives a name and a password."""
+        self.logins += 1
+        return AuthResult(success=given.password == b"secret", handled=False)
+
+    async def handle_RCPT(  # noqa: N802 — the library's name and arguments
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        """A recipient."""
+        answer = self.recipients_script.pop(0) if self.recipients_script else "250 fine"
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(  # noqa: N802 — the library's name
+        self, server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """A letter."""
+        assert isinstance(envelope.content, bytes)
+        letter = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(letter, EmailMessage)
+        self.letters.append(letter)
+        self.recipients += envelope.rcpt_tos
+        answer = self.script.pop(0) if self.script else "250 taken"
+        if answer == "reset":
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+        return answer
+
+
+@asynccontextmanager
+async def mail_server(mailbox: Mailbox, **options: Any) -> AsyncIterator[Mailbox]:
+    """The server, for as long as the context lasts."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(mailbox, enable_SMTPUTF8=False, **options), "127.0.0.1", 0
+    )
+    mailbox.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield mailbox
+
+
+def mail(**others: Any) -> dict[str, Any]:
+    """A destination."""
+    return {"type": "email", "from": "health@example.com", "smtp": "secret://smtp", **others}
+
+
+def parts(letter: EmailMessage) -> tuple[str, str]:
+    """The text and the HTML of a letter."""
+    text, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    assert isinstance(text, EmailMessage)
+    assert isinstance(html, EmailMessage)
+    return text.get_content(), html.get_content()

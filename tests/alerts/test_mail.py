@@ -1,0 +1,291 @@
+"""E-mail: what is written, to whom, and what follows from a mail server's answer."""
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.alerts.delivery.dispatcher import Dispatcher
+from services.alerts.delivery.letter import write
+from services.alerts.delivery.mail import MailServer
+from services.alerts.delivery.mail import mail_server as read_url
+from services.alerts.delivery.truth import Leased
+from services.alerts.pipeline import Alerts
+from shared import database
+from tests.alerts.mailbox import Mailbox, mail, mail_server, parts
+from tests.alerts.rows import claimed, records
+from tests.alerts.test_delivery import Wall, attempts, status
+from tests.alerts.world import PROFILE, RULE, World, config, health, tick
+
+AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
+ROUTING: dict[str, Any] = {
+    "destinations": {"mail": mail(), "log": {"type": "log"}},
+    "to": ["mail"],
+    "fallback": "cs@example.com",
+}
+
+
+@pytest_asyncio.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    opened = database.create(database_url)
+    yield opened
+    await opened.dispose()
+
+
+async def firing(engine: AsyncEngine, routing: dict[str, Any], **profile: Any) -> Alerts:
+    """An account in breach, in history that is delivered."""
+    worker, _ = await claimed(engine)
+    worker.deliver_history = True
+    raw = health(0, 55, 1, mode="history", profile={**PROFILE, **profile})
+    await worker.handle(0, records([config(AT_ONCE, **routing), raw]))
+    return worker
+
+
+def sender(engine: AsyncEngine, mailbox: Mailbox, wall: Wall | None = None) -> Dispatcher:
+    """A dispatcher that knows the mail server; nothing here is sent by HTTP."""
+    return Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": mailbox.url}, wall or Wall())
+
+
+async def test_a_letter_says_what_the_webhook_says_and_its_thread_goes_on(
+    engine: AsyncEngine,
+) -> None:
+    async with mail_server(Mailbox()) as mailbox:
+        worker = await firing(engine, {**ROUTING, "console_url": "https://myaku.example.com/"})
+        again = health(1, 70, 2, mode="history")
+        await worker.handle(0, records([again], 2))
+        dispatcher = sender(engine, mailbox)
+        while await dispatcher.deliver_next("mail"):
+            pass
+    opened, resolved = mailbox.letters
+    assert mailbox.recipients == ["ana@example.com"] * 2
+    assert opened["Subject"] == "Acme at 55: warning"
+    assert resolved["Subject"] == "Acme at 70: the alert is over"
+    assert opened["From"] == "Myaku <health@example.com>"
+    assert opened["To"] == "ana@example.com"
+    assert opened["Auto-Submitted"] == "auto-generated"
+    assert opened["Message-ID"] != resolved["Message-ID"]
+    assert opened["Message-ID"].startswith("<n-msg_")
+    assert opened["Message-ID"].endswith("@example.com>")
+    assert opened["References"] == opened["In-Reply-To"] == resolved["References"]
+    for said in parts(opened):
+        assert "Acme is at 55 (watch)" in said
+        assert "MRR 1,200.00 EUR" in said
+        assert "Call them." in said
+        assert "https://myaku.example.com/alerts/al_" in said
+
+
+class Seen(HTMLParser):
+    """The text that a reader sees, and the tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def letter_of(name: str) -> Any:
+    """The letter of an alert for an account of this name."""
+    world = World(AT_ONCE)
+    effects = world.score(0, 55, profile={**PROFILE, "name": name})
+    [note] = effects.notifications
+    leased = Leased(
+        0, note.id, note.alert_id, 1, "mail", "ana@example.com", "opened", note.body, 0, False, ""
+    )
+    return write(leased, "health@example.com", name, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("脈株式会社 🫀", "脈株式会社 🫀 at 55: warning"),
+        ('<b>Bold</b> & "Söhne" <script>x</script>', None),
+        ("Acme\r\nBcc: evil@example.com\r\n\r\nhello", None),
+        ("a" * 2000, "a" * 79 + "… at 55: warning"),
+        ("\u202egnp.exe\x00\x1b[31m", "gnp.exe [31m at 55: warning"),
+        ("  \t ", "acme at 55: warning"),
+    ],
+)
+def test_any_name_arrives_as_it_is_and_breaks_nothing(name: str, subject: str | None) -> None:
+    letter = letter_of(name)
+    raw = bytes(letter)
+    head = raw.partition(b"\n\n")[0].decode("ascii")
+    assert "\nBcc:" not in head
+    if subject is not None:
+        assert letter["Subject"] == subject
+    seen = Seen()
+    _, html = parts(letter)
+    seen.feed(html)
+    assert seen.tags <= {"html", "body", "p", "ul", "li", "a"}
+    assert (
+        " ".join(name.split())[:70].strip("\u202e\x00") in seen.text.replace("\n", " ") or subject
+    )
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.text(max_size=60))
+def test_no_name_makes_a_header(name: str) -> None:
+    letter = letter_of(name)
+    parsed = msgspec.json.encode(sorted(letter.keys()))
+    assert parsed == msgspec.json.encode(sorted(letter_of("Acme").keys()))
+    assert "\n" not in str(letter["Subject"])
+    bytes(letter)
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "outcomes", "ends"),
+    [
+        (Mailbox(script=["451 later", "250 ok"]), ["transient", "sent"], "sent"),
+        (Mailbox(script=["reset", "250 ok"]), ["unknown", "sent"], "sent"),
+        (Mailbox(script=["554 no"]), ["permanent"], "dead"),
+        (Mailbox(recipients_script=["450 busy", "250 ok"]), ["transient", "sent"], "sent"),
+        (Mailbox(recipients_script=["550 no such user"]), ["permanent"], "dead"),
+    ],
+)
+async def test_answers_of_a_mail_server(
+    engine: AsyncEngine, mailbox: Mailbox, outcomes: list[str], ends: str
+) -> None:
+    async with mail_server(mailbox):
+        await firing(engine, ROUTING)
+        wall = Wall()
+        dispatcher = sender(engine, mailbox, wall)
+        for _ in outcomes:
+            assert await dispatcher.deliver_next("mail")
+            assert not await dispatcher.deliver_next("mail")
+            wall.ms += 40_000
+    assert [outcome for outcome, _ in await attempts(engine)] == outcomes
+    assert [one[1] for one in await status(engine)] == [ends]
+    ids = [str(letter["Message-ID"]) for letter in mailbox.letters]
+    assert len(set(ids)) <= 1
+
+
+async def test_a_server_that_is_not_there_is_tried_again(engine: AsyncEngine) -> None:
+    async with mail_server(Mailbox()) as mailbox:
+        pass
+    await firing(engine, ROUTING)
+    assert await sender(engine, mailbox).deliver_next("mail")
+    assert await status(engine) == [("opened", "retry", 1, False)]
+
+
+@pytest.mark.parametrize("url", ["mail.example.com", "http://mail", "smtp://mail:many"])
+async def test_what_is_no_mail_server_keeps_the_message(engine: AsyncEngine, url: str) -> None:
+    await firing(engine, ROUTING)
+    dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
+    assert await dispatcher.deliver_next("mail")
+    assert await status(engine) == [("opened", "queued", 0, False)]
+    assert "is no mail server" in dispatcher.undeliverable["mail"]
+
+
+async def test_a_password_is_never_sent_in_the_clear(engine: AsyncEngine) -> None:
+    mailbox = Mailbox()
+    async with mail_server(mailbox, auth_require_tls=False, authenticator=mailbox.log_in):
+        await firing(engine, ROUTING)
+        url = f"smtp://ana:secret@127.0.0.1:{mailbox.port}"
+        dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
+        assert await dispatcher.deliver_next("mail")
+    assert await status(engine) == [("opened", "retry", 1, False)]
+    assert (mailbox.letters, mailbox.logins) == ([], 0)
+
+
+@pytest.mark.parametrize(("password", "ends"), [("secret", "sent"), ("wrong", "queued")])
+async def test_with_tls_we_log_in(
+    engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, ends: str
+) -> None:
+    tls = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    mailbox = Mailbox()
+    async with mail_server(mailbox, tls_context=tls, authenticator=mailbox.log_in):
+        await firing(engine, ROUTING)
+        url = f"smtp://ana:{password}@localhost:{mailbox.port}"
+        dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
+        assert await dispatcher.deliver_next("mail")
+    assert [one[1] for one in await status(engine)] == [ends]
+    assert (len(mailbox.letters), mailbox.logins > 0) == (int(ends == "sent"), True)
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    """A server's context, with a certificate for localhost that has just been made."""
+    names = ("-keyout", directory / "key.pem", "-out", directory / "cert.pem")
+    made = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    also = ("-addext", "subjectAltName=DNS:localhost")
+    subprocess.run(["openssl", "req", "-x509", *made, *also, *names], check=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mailpit:1025", MailServer("mailpit", 1025, None, None, False, None)),
+        ("smtp://relay", MailServer("relay", 25, None, None, False, None)),
+        ("smtp://a%40b:p%3Aw@relay", MailServer("relay", 587, "a@b", "p:w", False, True)),
+        ("smtps://a:b@relay", MailServer("relay", 465, "a", "b", True, False)),
+    ],
+)
+def test_urls_of_mail_servers(url: str, server: MailServer) -> None:
+    assert read_url(url) == server
+
+
+async def test_what_no_mailbox_takes_goes_to_the_fallback_and_its_end_after_it(
+    engine: AsyncEngine,
+) -> None:
+    team = mail(to="team@example.com")
+    routing = {**ROUTING, "destinations": {"mail": mail(), "team": team, "log": {"type": "log"}}}
+    mailbox = Mailbox(recipients_script=["550 no such user"])
+    async with mail_server(mailbox):
+        worker = await firing(engine, {**routing, "fallback_to": ["team", "log"]})
+        dispatcher = sender(engine, mailbox)
+        assert await dispatcher.deliver_next("mail")
+        assert await dispatcher.deliver_next("team")
+        assert mailbox.recipients == ["team@example.com"]
+        await worker.handle(0, records([health(1, 70, 2, mode="history"), tick(1)], 2))
+        wall = Wall()
+        wall.ms = World().state.tick_ms or 0
+        dispatcher = sender(engine, mailbox, wall)
+        for name in ("mail", "team"):
+            while await dispatcher.deliver_next(name):
+                pass
+    assert [str(letter["Subject"]) for letter in mailbox.letters] == [
+        "Acme at 55: warning",
+        "Acme at 70: the alert is over",
+    ]
+    assert mailbox.recipients == ["team@example.com"] * 2
+    assert sorted(one[:2] for one in await status(engine)) == [
+        ("opened", "dead"),
+        ("opened", "sent"),
+        ("resolved", "sent"),
+        ("resolved", "superseded"),
+    ]
+
+
+async def test_a_letter_that_the_server_keeps_waiting_for_is_given_up_in_time(
+    engine: AsyncEngine,
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the other side hangs up
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    mailbox = Mailbox(port=server.sockets[0].getsockname()[1])
+    slow = {**ROUTING, "destinations": {"mail": mail(timeout="1s")}}
+    async with server:
+        await firing(engine, slow)
+        assert await sender(engine, mailbox).deliver_next("mail")
+    assert await status(engine) == [("opened", "retry", 1, False)]
