@@ -45,7 +45,7 @@ class Played:
     fallen: dict[str, list[float]]
     """By account: every published score that was lower than the one before it."""
     messages: list[tuple[str, str, str]]
-    """Webhooks as they came: id, what happened, to whom."""
+    """What was told, alone or in a digest, as it came: id, what happened, to whom."""
     rejected: int
 
 
@@ -81,7 +81,8 @@ class Play:
     async def until_told(self, number: int) -> None:
         """Wait until so many webhooks have come, and nothing waits to be sent."""
         waiting = (
-            "SELECT count(*) FROM alerts.notification WHERE status IN ('queued', 'leased', 'retry')"
+            "SELECT count(*) FROM alerts.notification"
+            " WHERE status IN ('held', 'bundled', 'queued', 'leased', 'retry')"
         )
 
         async def is_told() -> bool:
@@ -106,10 +107,7 @@ class Play:
             history=[tuple(row) for row in history],
             health=lasting,
             fallen=_fallen(await read_all(address, HEALTH_CHANGES)),
-            messages=[
-                (key, body["type"], body["data"]["account_id"])
-                for key, body in zip(self.receiver.ids, bodies, strict=True)
-            ],
+            messages=[message for body in bodies for message in _messages(body["data"])],
             rejected=len(await read_all(address, "usage.rejected")),
         )
 
@@ -123,6 +121,14 @@ def _fallen(records: Iterable[Record]) -> dict[str, list[float]]:
         name: [after for before, after in pairwise(found) if after < before]
         for name, found in scores.items()
     }
+
+
+def _messages(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What a webhook tells: what crosses while time is made up for comes in a digest."""
+    return [
+        (each["notification_id"], each["change"]["what"], each["account_id"])
+        for each in data.get("alerts", [data])
+    ]
 
 
 def _lasting(record: dict[str, Any]) -> dict[str, Any]:
