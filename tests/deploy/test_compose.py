@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from shared.configuration.files import read_document
 from tests import apache_kafka
 from tests.deploy.units import ROOT, SERVICES, compose, tool
 
@@ -78,3 +79,16 @@ def test_services_start_when_the_setup_is_done() -> None:
     done = {"condition": "service_completed_successfully"}
     for name in SERVICES:
         assert compose()["services"][name]["depends_on"] == {"migrate": done, "publish": done}
+
+
+def test_e_mail_goes_to_the_mailbox_here_and_nowhere_else() -> None:
+    directory = ROOT / "deploy" / "compose" / "config"
+    routing = read_document(directory)["routing"]
+    (server,) = {
+        each["smtp"] for each in routing["destinations"].values() if each["type"] == "email"
+    }
+    assert server == "secret://SMTP"
+    assert compose()["services"]["alerts"]["environment"]["MYAKU_SECRET_SMTP"] == (
+        "smtp://mailpit:1025"
+    )
+    assert "mail" in routing["to"]
