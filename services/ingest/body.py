@@ -1,5 +1,6 @@
 """The body of a request: read within a deadline, inflated within a limit."""
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,15 @@ class Budget:
 
     @contextmanager
     def share(self) -> Iterator["Share"]:
-        """What one request takes of it; given back at the end."""
+        """What one request takes of it; given back at the end, or when its sending has ended."""
         share = Share(self)
         try:
             yield share
         finally:
-            self.left += share.taken
+            if share.sending and not share.sending.done():
+                share.sending.add_done_callback(share.give_back)
+            else:
+                share.give_back()
 
 
 class Share:
@@ -38,7 +42,8 @@ class Share:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self.taken = 0
+        self._taken = 0
+        self.sending: asyncio.Task[None] | None = None
 
     def take(self, size: int) -> None:
         """Take so many bytes more. Raises Problem 503 where there are not so many left."""
@@ -46,7 +51,11 @@ class Share:
             headers = {"Retry-After": "1", **CLOSE}
             raise Problem(503, "busy", "Too much is being received: try again.", headers)
         self._budget.left -= size
-        self.taken += size
+        self._taken += size
+
+    def give_back(self, _: object = None) -> None:
+        """All of it is free again."""
+        self._budget.left += self._taken
 
 
 async def read_body(request: Request, share: Share) -> bytes:

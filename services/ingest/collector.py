@@ -23,7 +23,7 @@ IN_HAND_BYTES_MAX = 32 * 1024 * 1024
 SEND_SECONDS_MAX = 8
 """Most clients wait for 10 seconds."""
 
-SMALL_BYTES = 16 * 1024
+SMALL_BYTES = 256 * 1024
 """A body up to this is examined at once; a thread for it would cost more."""
 
 Writing = Annotated[Caller, Depends(Needs("write"))]
@@ -45,7 +45,8 @@ def create_app(keyring: Keyring, intake: Intake, now_ms: Callable[[], int]) -> F
         with budget.share() as share:
             body = await read_body(request, share)
             items, places = await _examine(intake, body, caller.source, now_ms())
-            await _send(intake, places, caller.source)
+            share.sending = asyncio.create_task(intake.send(places))
+            await _acknowledged(share.sending, caller.source)
         return Response(encode(_answer(items)), media_type="application/json")
 
     return app
@@ -69,15 +70,27 @@ async def _examine(
         raise Problem(413, "too_many_events", message) from None
 
 
-async def _send(intake: Intake, places: Places, source: str) -> None:
-    """Return when the broker has all of them. Raises Problem 503."""
-    try:
-        async with asyncio.timeout(SEND_SECONDS_MAX):
-            await intake.send(places)
-    except (KafkaError, TimeoutError) as error:
-        log.warning("events not taken", source=source, why=str(error) or repr(error))
+async def _acknowledged(sending: "asyncio.Task[None]", source: str) -> None:
+    """Return when the broker has everything. Raises Problem 503.
+
+    What takes too long is not cancelled: the broker may be getting it just now.
+    """
+    done, _ = await asyncio.wait({sending}, timeout=SEND_SECONDS_MAX)
+    fault = sending.exception() if done else TimeoutError(f"{SEND_SECONDS_MAX} s are over")
+    if not done:
+        sending.add_done_callback(_hear)
+    if isinstance(fault, (KafkaError, TimeoutError)):
+        log.warning("events not taken", source=source, why=str(fault) or repr(fault))
         message = "The broker cannot be reached: send the same events again later."
-        raise Problem(503, "unavailable", message, RETRY_AFTER) from error
+        raise Problem(503, "unavailable", message, RETRY_AFTER) from fault
+    if fault:
+        raise fault
+
+
+def _hear(sending: "asyncio.Task[None]") -> None:
+    """Its fault was answered before it came: nobody else will look at it."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 def _answer(items: list[Item]) -> dict[str, Any]:
