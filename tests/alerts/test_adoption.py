@@ -153,3 +153,13 @@ def test_in_history_a_changed_configuration_is_recorded_like_all_else() -> None:
     world = history(MILD)
     world.score(1, 55, mode="history")
     assert ways(world.read(config(AT_ONCE))) == [("opened", "record")]
+
+
+def test_what_gets_worse_before_an_adopted_note_could_be_given_is_no_longer_adopted() -> None:
+    world = World({**AT_ONCE, "reopen_within": "0s"})
+    world.score(0, 35)
+    world.score(1, 70)
+    world.read(health(3, 55, 3), tick(3))  # the note waits for the end of the cooldown
+    world.sequence = 3
+    world.score(4, 35)  # and so does this one, but it is an alarm
+    assert ways(world.advance(24)) == [("opened", "send")]

@@ -315,3 +315,37 @@ async def test_the_end_in_a_digest_also_goes_where_the_alert_went_instead(
         "Acme at 55: warning",
         "Acme at 55: the alert is over",
     ]
+
+
+async def test_of_one_alert_a_digest_has_the_newest_line(
+    engine: AsyncEngine, client: httpx2.AsyncClient
+) -> None:
+    async with receiving() as receiver:
+        there = Deployment(engine, client)
+        routing = {"destinations": {"hook": webhook(receiver)}, "to": ["hook"]}
+        await there.read(config(AT_ONCE, **routing), fading(1, 55), tick(1, "history"), tick(2))
+        strict = {**AT_ONCE, "levels": [{"severity": "critical", "trigger": 60, "clear": 65}]}
+        await there.read(config(strict, **routing), tick(2.01))
+        await there.deliver(2.01, "hook")
+    [digest] = bodies(receiver)
+    assert [one["change"]["what"] for one in digest["data"]["alerts"]] == ["raised"]
+    assert [one["severity"] for one in digest["data"]["alerts"]] == ["critical"]
+
+
+async def test_an_end_waits_for_the_digest_that_tells_of_the_alert(
+    engine: AsyncEngine, client: httpx2.AsyncClient
+) -> None:
+    async with receiving(503) as receiver:
+        there = Deployment(engine, client)
+        routing = {"destinations": {"hook": webhook(receiver)}, "to": ["hook"]}
+        await there.read(config(AT_ONCE, **routing), fading(1, 55), fading(2, 55))
+        await there.read(tick(1, "history"), tick(2))
+        await there.deliver(2, "hook")
+        await there.read(tick(2.01), health(2.01, 70, 2, "account-1"))
+        assert not await there.sender.deliver_next("hook")
+        await there.deliver(2.05, "hook")
+    assert [body["type"] for body in bodies(receiver)] == [
+        "alert.digest",
+        "alert.digest",
+        "alert.resolved",
+    ]

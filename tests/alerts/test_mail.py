@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.alerts.decide import Act, act
 from services.alerts.delivery.dispatcher import Dispatcher
 from services.alerts.delivery.letter import write
 from services.alerts.delivery.mail import MailServer
 from services.alerts.delivery.mail import mail_server as read_url
 from services.alerts.delivery.truth import Leased
+from services.alerts.notifications import Notification
 from services.alerts.pipeline import Alerts
 from shared import database
 from tests.alerts.mailbox import Mailbox, mail, mail_server, parts
@@ -100,15 +103,30 @@ class Seen(HTMLParser):
         self.text += data
 
 
-def letter_of(name: str) -> Any:
+def letter_of(name: str) -> EmailMessage:
     """The letter of an alert for an account of this name."""
     world = World(AT_ONCE)
     effects = world.score(0, 55, profile={**PROFILE, "name": name})
     [note] = effects.notifications
+    return written(note, name)
+
+
+def written(note: Notification, name: str) -> EmailMessage:
+    """The letter of a notification, to somebody of this name."""
     leased = Leased(
-        0, note.id, note.alert_id, 1, "mail", "ana@example.com", "opened", note.body, 0, False, ""
+        0, note.id, note.alert_id, 1, "mail", "ana@example.com", note.kind, note.body, 0, False, ""
     )
     return write(leased, "health@example.com", name, 0)
+
+
+def test_nor_does_who_acts_on_an_alert() -> None:
+    world = World(AT_ONCE)
+    world.score(0, 55)
+    taken = Act("acknowledge", "ana\r\nBcc: evil@example.com")
+    effects = act(world.state, ("acme", "churn_risk", ""), taken, deliver_history=False)
+    [note] = effects.notifications
+    letter = written(note, "Ana")
+    assert letter["Subject"] == "Acme at 55: ana Bcc: evil@example.com has taken it on"
 
 
 @pytest.mark.parametrize(

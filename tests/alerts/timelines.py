@@ -55,7 +55,7 @@ PEOPLE: tuple[list[dict[str, Any]], ...] = (
     [],
     [
         {"id": "ana", "email": "ana@example.com", "manager": "Cy", "title": "senior",
-         "out_of_office_until": "2026-03-04"},
+         "out_of_office_until": "2024-02-20"},
         {"id": "bo", "email": "Bo@example.com", "active": False, "manager": "ana"},
         {"id": "cy", "email": "cy@example.com", "manager": "bo"},
     ],
