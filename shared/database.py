@@ -1,8 +1,9 @@
 """Postgres: the engine, the one transaction of the house, and migrations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from alembic import command
@@ -10,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy import URL, Connection, Row, TextClause, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -95,6 +96,18 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         )
         async with connection.begin():
             yield connection
+
+
+async def ask(url: str, question: TextClause) -> Sequence[Row[Any]]:
+    """The rows that answer one question, asked once. Raises DatabaseUnavailable."""
+    engine = create(url, connections=1)
+    try:
+        async with snapshot(engine) as connection:
+            return (await connection.execute(question)).all()
+    except LOST as error:
+        raise unavailable(url, error) from error
+    finally:
+        await engine.dispose()
 
 
 async def check(engine: AsyncEngine, url: str) -> None:

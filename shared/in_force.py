@@ -41,14 +41,7 @@ class Followed:
 
 async def followed(database_url: str) -> Followed:
     """What is followed at this moment. Raises DatabaseUnavailable."""
-    engine = database.create(database_url, connections=1)
-    try:
-        async with database.snapshot(engine) as connection:
-            rows = (await connection.execute(CONFIGURATIONS)).all()
-    except database.LOST as error:
-        raise database.unavailable(database_url, error) from error
-    finally:
-        await engine.dispose()
+    rows = await database.ask(database_url, CONFIGURATIONS)
     records = [row.record for row in rows if row.record is not None]
     configurations = [msgspec.json.decode(record, type=Config) for record in records]
     return Followed((rows[0].partitions or 0) if rows else 0, configurations)

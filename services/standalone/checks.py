@@ -10,14 +10,7 @@ IS_LIVE = text("SELECT bool_or((clock->'clock'->>'live')::boolean) FROM scoring.
 
 async def refuse_live(database_url: str) -> None:
     """Raises UserError where the database belongs to a deployment that has gone live."""
-    engine = database.create(database_url, connections=1)
-    try:
-        async with database.snapshot(engine) as connection:
-            is_live = (await connection.execute(IS_LIVE)).scalar()
-    except database.LOST as error:
-        raise database.unavailable(database_url, error) from error
-    finally:
-        await engine.dispose()
+    [(is_live,)] = await database.ask(database_url, IS_LIVE)
     if is_live:
         raise UserError(
             "This deployment is live and never returns to history: for a history of its own use"

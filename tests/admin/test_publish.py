@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from msgspec.structs import replace
 
 from shared import kafka, topics
 from shared.configuration import revision
 from shared.configuration.files import SHIPPED, read_document
-from shared.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir
 from shared.events import CONFIG, TICK, USAGE_ACCEPTED, Config, Tick, decode_control, encode
 from shared.in_force import followed
 from shared.settings import Settings
 from tests.admin.commands import Said, myaku
 from tests.conftest import SECRET_KEY, settings_for
 from tests.processes import until
+from tests.up_files import UP_FILE
 
 PARTITIONS = 2
 
@@ -155,20 +157,7 @@ async def test_what_runs_in_a_data_directory_is_found(
     await topics.create_log(settings, partitions=PARTITIONS, log_id="log", source_partitions=1)
     lock = data_dir.take()
     data_dir.write(
-        UpFile(
-            kafka=tansu_address,
-            database_url=database_url,
-            ingest="",
-            scoring="",
-            alerts="",
-            write_key="",
-            token="",
-            operations={},
-            config="",
-            clock="wall",
-            secret_key=SECRET_KEY,
-            pids={},
-        )
+        replace(UP_FILE, kafka=tansu_address, database_url=database_url, secret_key=SECRET_KEY)
     )
     said = await myaku(
         *("config", "publish", str(changed), "--data-dir", str(data_dir.path)),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from msgspec.structs import replace
 from rich.console import Console
 
 from services.replay import checkpoint, cli, show
@@ -22,13 +23,14 @@ from services.replay.deployment import Deployment, Named, check, find
 from services.replay.outcome import Outcome
 from services.replay.replay import Options, prepare, run
 from shared import kafka, topics
-from shared.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir
 from shared.events import SIGNATURE_HEADER, USAGE_EVENTS, Barrier, Tick, decode_control, is_signed
 from shared.runtime import UserError
 from shared.settings import Settings
 from shared.times import iso_time, time_ms
 from tests.conftest import SECRET_KEY, settings_for
 from tests.processes import eventually
+from tests.up_files import UP_FILE
 
 START_MS = time_ms("2026-01-01T10:00:00Z")
 NOW_MS = time_ms("2026-06-01T00:00:00Z")
@@ -175,20 +177,7 @@ def serve(address: str, data_dir: Path, clock: str = "events") -> DataDir:
         "{fallback: cs, destinations: {log: {type: log}}, to: [log]}\n"
     )
     directory.write(
-        UpFile(
-            kafka=address,
-            database_url="postgresql:///none",
-            ingest="http://127.0.0.1:1",
-            scoring="http://127.0.0.1:1",
-            alerts="http://127.0.0.1:1",
-            write_key="",
-            token="",
-            operations={},
-            config=str(config),
-            clock=clock,
-            secret_key=SECRET_KEY,
-            pids={},
-        )
+        replace(UP_FILE, kafka=address, config=str(config), clock=clock, secret_key=SECRET_KEY)
     )
     return directory
 

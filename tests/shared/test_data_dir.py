@@ -9,23 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.standalone import ports
-from shared.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir
 from shared.runtime import UserError
-
-UP_FILE = UpFile(
-    kafka="127.0.0.1:9092",
-    database_url="postgresql://postgres@/postgres",
-    ingest="http://127.0.0.1:8081",
-    scoring="http://127.0.0.1:8082",
-    alerts="http://127.0.0.1:8083",
-    write_key="myaku_write_1_s",
-    token="myaku_admin_1_s",
-    operations={"scoring": "http://127.0.0.1:9102"},
-    config="config",
-    clock="wall",
-    secret_key="s" * 32,
-    pids={"scoring": 2},
-)
+from tests.up_files import UP_FILE
 
 
 def test_only_one_may_use_a_data_directory(tmp_path: Path) -> None:

@@ -19,25 +19,12 @@ from services.standalone.demo.news import Arrivals, Moves
 from services.standalone.demo.reading import Reading
 from services.standalone.demo.screen import Scene, first_reason, headline, screen
 from shared.configuration.files import SHIPPED, read_document
-from shared.data_dir import DataDir, UpFile
+from shared.data_dir import DataDir
 from shared.runtime import UserError
 from tests.end_to_end.installation import start
+from tests.up_files import NOWHERE, UP_FILE
 
 MINUTE_MS = 60_000
-UP_FILE = UpFile(
-    kafka="127.0.0.1:44001",
-    database_url="",
-    ingest="",
-    write_key="",
-    token="",
-    scoring="http://127.0.0.1:44002",
-    alerts="http://127.0.0.1:44003",
-    operations={},
-    config="",
-    clock="wall",
-    secret_key="",
-    pids={},
-)
 
 
 def health(sequence: int, login: float, nps: float, cause: str = "events") -> dict[str, Any]:
@@ -161,7 +148,7 @@ def test_the_screen_fits_and_says_all_that_it_should(
     assert len(lines) <= max(height, 20)
     for words in ("live for 2:14", "HTTP 4.3 events/s", "sent 2,500, counted 2,500", "Ctrl-C"):
         assert words in shown
-    for words in ("http://127.0.0.1:44002/v1/accounts", "http://127.0.0.1:44003/v1/alerts"):
+    for words in (f"{NOWHERE}/v1/accounts", f"{NOWHERE}/v1/alerts"):
         assert words in shown
     assert "00:01:01" in shown, "the alert that has come"
     if accounts:

@@ -3,14 +3,15 @@
 from io import StringIO
 
 import httpx2
+from msgspec.structs import replace
 from rich.console import Console
 
 from services.standalone import probes, status
 from services.standalone.broker import free_port
 from services.standalone.status import Row
-from shared.data_dir import UpFile
+from tests.up_files import UP_FILE
 
-UP_FILE = UpFile("", "", "", "", "", "", "", {}, "", "events", "", {"scoring": 7})
+SCORING = replace(UP_FILE, pids={"scoring": 7})
 
 
 def shown(*rows: Row) -> str:
@@ -21,7 +22,7 @@ def shown(*rows: Row) -> str:
 
 def test_a_clock_reads_like_the_times_of_the_api() -> None:
     said = probes.Report({}, lag_records=1200, clock_seconds=1_795_558_862.065)
-    row = status.row(UP_FILE, "scoring", said)
+    row = status.row(SCORING, "scoring", said)
     assert row.clock == "2026-11-24T22:21:02.065Z"
     for words in ("yes", "7", "1,200", "2026-11-24T22:21:02.065Z"):
         assert words in shown(row)
@@ -30,9 +31,9 @@ def test_a_clock_reads_like_the_times_of_the_api() -> None:
 async def test_a_service_that_does_not_answer() -> None:
     async with httpx2.AsyncClient() as client:
         said = await probes.ask(client, f"http://127.0.0.1:{free_port()}")
-    assert "no (starts, or does not answer)" in shown(status.row(UP_FILE, "ingest", said))
+    assert "no (starts, or does not answer)" in shown(status.row(SCORING, "ingest", said))
 
 
 def test_a_service_that_waits_says_for_what() -> None:
     said = probes.Report({"kafka": "cannot be reached"})
-    assert "no (kafka: cannot be reached)" in shown(status.row(UP_FILE, "ingest", said))
+    assert "no (kafka: cannot be reached)" in shown(status.row(SCORING, "ingest", said))
