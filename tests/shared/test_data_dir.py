@@ -32,8 +32,8 @@ def test_up_json_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "up.json").stat().st_mode) == 0o600
     assert data_dir.read() == UP_FILE
     written = json.loads((tmp_path / "up.json").read_text())
-    assert written["kafka"] == "127.0.0.1:9092"
-    assert written["pids"] == {"scoring": 2}
+    assert written["kafka"] == UP_FILE.kafka
+    assert written["token"] == UP_FILE.token
     assert written["console"] is None
     data_dir.remove_up_file()
     assert not (tmp_path / "up.json").exists()
