@@ -14,6 +14,7 @@ from services.scoring.engine.dedupe import DAYS_IN_USE, OWN, RECEIPT, bucket
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.facts import LATEST, refresh_profile
 from services.scoring.engine.fold import account_hashes, create_account
+from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import compile_plan
 from services.scoring.engine.replan import new_signal
 from services.scoring.engine.state import (
@@ -29,7 +30,6 @@ from services.scoring.engine.state import (
     Latest,
     State,
 )
-from services.scoring.engine.table import HashTable
 from services.scoring.engine.windows import recount, turned_bits
 from services.scoring.rows import unpack
 from shared.events import CONFIG, Config, decode_health
@@ -241,7 +241,7 @@ async def load_seen(connection: AsyncConnection, state: State, buckets: list[int
     sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket = ANY($2::int[])"
     rows: Sequence[Any] = (await connection.exec_driver_sql(sql, (state.partition, buckets))).all()
     for number in buckets:
-        state.seen[number] = HashTable()
+        state.seen[number] = HashSet()
     for number, hashes in rows:
         state.seen[number].add(np.frombuffer(hashes, dtype="<u8"))
 
@@ -251,8 +251,7 @@ async def _load_receipts(reader: _Reader, state: State) -> None:
     found = await reader.connection.exec_driver_sql(sql, (reader.partition, RECEIPT))
     rows: Sequence[Any] = found.all()
     for number, hashes in rows:
-        table = state.seen.setdefault(number, HashTable())
-        table.add(np.frombuffer(hashes, dtype="<u8"))
+        state.seen.setdefault(number, HashSet()).add(np.frombuffer(hashes, dtype="<u8"))
 
 
 def _finish(state: State) -> None:

@@ -96,9 +96,9 @@ def comparable(state: State) -> dict[str, Any]:
         "times": state.time_parts[:count].tolist(),
         "held": {day: held for day, held in state.held.items() if held},
         "seen": {
-            number: sorted(table.hashes[: table.count].tolist())
+            number: sorted(int(one) for run in state.seen[number].runs for one in run)
             for number in in_use
-            if (table := state.seen[number]).count
+            if len(state.seen[number])
         },
         "number": state.next_number,
     }

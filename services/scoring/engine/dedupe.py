@@ -5,8 +5,9 @@ from xxhash import xxh3_64_intdigest
 
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
+from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.state import BoolArray, State
-from services.scoring.engine.table import HashArray, HashTable, IntArray, distinct
+from services.scoring.engine.table import HashArray, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
 RECEIPT_DAYS = 7
@@ -52,8 +53,7 @@ def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
         unknown = ~_in_receipts(state, hashes[part], receipt[part])
         for number in distinct(buckets[part][unknown]).tolist():
             positions = start + np.flatnonzero(unknown & (buckets[part] == number))
-            table = state.seen.setdefault(number, HashTable())
-            _, firsts = table.add(hashes[positions])
+            firsts = state.seen.setdefault(number, HashSet()).add(hashes[positions])
             fresh[positions[firsts]] = True
             if len(firsts):
                 effects.seen.setdefault(number, []).append(hashes[positions[firsts]])
@@ -64,10 +64,10 @@ def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
 def _in_receipts(state: State, hashes: HashArray, receipt: IntArray) -> BoolArray:
     """Whether an event is in a receipt bucket of its day of receipt or the 7 days before."""
     found = np.zeros(len(hashes), dtype=bool)
-    for number, table in state.seen.items():
+    for number, seen in state.seen.items():
         if number % 2 == RECEIPT:
             age = receipt - number // 2
-            found |= (age >= 0) & (age <= RECEIPT_DAYS) & (table.find(hashes) >= 0)
+            found |= (age >= 0) & (age <= RECEIPT_DAYS) & seen.has(hashes)
     return found
 
 

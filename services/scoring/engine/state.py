@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.table import FloatArray, HashArray, HashTable, IntArray
 from shared.configuration import HORIZON_DAYS
@@ -146,7 +147,7 @@ class State:
     """[account, column]: contributions of the newest evaluation, in hundredths."""
     time_parts: IntArray = field(default_factory=lambda: np.zeros((16, 0), np.int64))
     """[account, column]: what closes alone changed since the last publication, in hundredths."""
-    seen: dict[int, HashTable] = field(default_factory=dict)  # by bucket
+    seen: dict[int, HashSet] = field(default_factory=dict)  # by bucket
     held: dict[int, list[Held]] = field(default_factory=dict)  # by day
     next_number: int = 0  # never used before, for rows that need one
     revisions: dict[str, int] = field(default_factory=dict)  # numbers for `accounts.history`
