@@ -102,6 +102,7 @@ def start(settings: Settings, **others: str) -> "subprocess.Popen[bytes]":
         "MYAKU_CLOCK": settings.clock,
         "MYAKU_GROUP": settings.group,
         "MYAKU_KAFKA_SESSION_TIMEOUT_MS": "6000",
+        "MYAKU_INGEST_PORT": "0",
         "MYAKU_INGEST_OPERATIONS_PORT": "0",
         **others,
     }
@@ -154,7 +155,7 @@ WRONG = [
     ({"MYAKU_KAFKA": "127.0.0.1:9"}, "The Kafka broker at 127.0.0.1:9 cannot be reached"),
     ({"MYAKU_SECRET_KEY": "short"}, "MYAKU_SECRET_KEY is wrong"),
     ({"MYAKU_DATABASE_URL": "postgresql://127.0.0.1:9/none"}, "The database at postgresql"),
-    ({}, "There is no topic usage.accepted"),
+    ({}, "There is no topic usage.events"),
 ]
 
 

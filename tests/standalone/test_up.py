@@ -63,7 +63,7 @@ async def test_a_wrong_configuration(tmp_path: Path, config: Path) -> None:
 async def test_a_taken_port(tmp_path: Path, config: Path) -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
-        first = port - 2  # scoring has the third of the ports
+        first = port - 1  # ingest has the second of the ports, and is asked for first
         said = await refusal(Options(tmp_path / "data", config=config, ports_from=first))
     assert said.startswith(f"Port {port} on 127.0.0.1 cannot be used")
     assert "--ports-from" in said
