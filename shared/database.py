@@ -63,6 +63,7 @@ def create(
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # a fault that is logged names no account and no user
         connect_args={
             "server_settings": {**WRITER_SETTINGS, "application_name": application},
             "command_timeout": patience_seconds,

@@ -5,10 +5,17 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import ExceptionRenderer
 from structlog.stdlib import ProcessorFormatter
+from structlog.tracebacks import ExceptionDictTransformer
 
 LIBRARIES = {"aiokafka": logging.ERROR}
 """Of other libraries from warnings on; aiokafka warns of what our loops see and tell themselves."""
+
+
+TRACEBACKS = ExceptionDictTransformer(show_locals=False)
+"""Locals hold write keys, tokens and passwords: no traceback shows them, in neither format."""
 
 
 def configure(log_format: str, log_level: str) -> None:
@@ -19,9 +26,9 @@ def configure(log_format: str, log_level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     finish: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [ExceptionRenderer(TRACEBACKS), structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
     )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(log_level),

@@ -29,6 +29,10 @@ STOP_HARD_SECONDS = 30
 BEAT_SECONDS = 1.0
 HEAD_SECONDS_MAX = 10
 """Of a request, for its head to come: a connection that only drips is closed."""
+
+REQUEST_SECONDS_MAX = 30
+"""For its body as well, also where it was answered before anybody read that."""
+
 CLOCK_FILE = os.environ.get("MYAKU_CLOCK_FILE")
 """For tests and rehearsals only: a file that holds the time, in milliseconds since 1970."""
 
@@ -154,9 +158,10 @@ def listen(port: int, host: str = LOOPBACK) -> socket.socket:
 
 
 class _Connection(H11Protocol):
-    """Closed when the head of a request does not come in time, however steadily it drips."""
+    """Closed when the head of a request, or its body, does not come in time, however it drips."""
 
     _impatience: asyncio.TimerHandle | None = None
+    _awaited: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -171,10 +176,14 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _mind(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._calm()
-        elif self._impatience is None:
-            self._impatience = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.close)
+        if self.conn.their_state is self._awaited:
+            return
+        self._calm()
+        self._awaited = self.conn.their_state
+        if seconds := {h11.IDLE: HEAD_SECONDS_MAX, h11.SEND_BODY: REQUEST_SECONDS_MAX}.get(
+            self._awaited
+        ):
+            self._impatience = self.loop.call_later(seconds, self.transport.close)
 
     def _calm(self) -> None:
         if self._impatience:
@@ -198,9 +207,11 @@ async def serve_http(app: Any, listener: socket.socket, running: Running) -> Non
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(running.stop.wait())
-    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    server.should_exit = True
-    await serving
+    try:
+        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when whatever else the process does has failed
+        stop.cancel()
+        server.should_exit = True
+        await serving
     if not running.stop.is_set():
         raise UserError("The HTTP server ended by itself: start again.")

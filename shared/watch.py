@@ -43,8 +43,9 @@ class Watch:
         self.readiness = readiness
         self.moving = moving
         self.since_ms: dict[int, int] = {}
+        """By partition: since when its clock is not known, or when it was first looked at."""
         self.seen: dict[int, tuple[int | None, int]] = {}
-        """By partition: when it was first looked at; where its clock was seen, and how often."""
+        """By partition: where its clock was seen, and how often."""
         self.told: tuple[str, ...] = ()
         self.told_ms = 0
 
@@ -63,7 +64,8 @@ class Watch:
         for clock in clocks:
             at_ms, times = self.seen.get(clock.partition, (None, 0))
             self.seen[clock.partition] = (clock.at_ms, times + 1 if clock.at_ms == at_ms else 1)
-            self.since_ms.setdefault(clock.partition, now_ms)
+            if clock.partition not in self.since_ms or (at_ms is not None and clock.at_ms is None):
+                self.since_ms[clock.partition] = now_ms
             if clock.at_ms is not None:
                 metrics.CLOCK.labels(partition=str(clock.partition)).set(clock.at_ms / 1000)
         if self.moving:

@@ -62,7 +62,8 @@ async def read_body(request: Request, share: Share) -> bytes:
     """The body, inflated. Raises Problem 400, 413, 415 or 503."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", "deflate", ""):
-        raise Problem(415, "bad_encoding", f"Content-Encoding {encoding!r}: send gzip or none.")
+        message = f"Content-Encoding {encoding!r}: send gzip, deflate or none."
+        raise Problem(415, "bad_encoding", message)
     sent = bytearray()
     try:
         async for chunk in request.stream():
@@ -77,19 +78,21 @@ async def read_body(request: Request, share: Share) -> bytes:
 
 def _inflate(sent: bytes, window_bits: int, share: Share) -> bytes:
     """Never more than the limit in memory, whatever a small body claims to hold."""
-    inflater = zlib.decompressobj(window_bits)
     inflated = bytearray()
     rest = sent
     try:
-        while not inflater.eof:
-            piece = inflater.decompress(rest, INFLATE_BYTES)
-            share.take(len(piece))
-            inflated += piece
-            rest = inflater.unconsumed_tail
-            if len(inflated) > BODY_BYTES_MAX:
-                raise too_large(BODY_BYTES_MAX)
-            if not piece and not rest:
-                raise Problem(400, "bad_encoding", "The compressed body ends too early.")
+        while rest:  # one gzip file may stand behind another
+            inflater = zlib.decompressobj(window_bits)
+            while not inflater.eof:
+                piece = inflater.decompress(rest, INFLATE_BYTES)
+                share.take(len(piece))
+                inflated += piece
+                rest = inflater.unconsumed_tail
+                if len(inflated) > BODY_BYTES_MAX:
+                    raise too_large(BODY_BYTES_MAX)
+                if not piece and not rest and not inflater.eof:
+                    raise Problem(400, "bad_encoding", "The compressed body ends too early.")
+            rest = inflater.unused_data
     except zlib.error as error:
         message = f"The body is not what its Content-Encoding says: {error}."
         raise Problem(400, "bad_encoding", message) from None

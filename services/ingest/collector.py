@@ -26,6 +26,7 @@ SEND_SECONDS_MAX = 8
 SMALL_BYTES = 256 * 1024
 """A body up to this is examined at once; a thread for it would cost more."""
 
+
 Writing = Annotated[Caller, Depends(Needs("write"))]
 
 
@@ -62,11 +63,14 @@ async def _examine(
         return items, intake.spread(items, source, received_ms)
 
     try:
-        return examine() if len(body) <= SMALL_BYTES else await asyncio.to_thread(examine)
+        if len(body) <= SMALL_BYTES:
+            return examine()
+        async with intake.one_large_at_a_time:
+            return await asyncio.to_thread(examine)
     except Refused as refused:
         raise Problem(400, refused.reason, refused.detail) from None
-    except TooMany as error:
-        message = f"The body holds {error} events, over {EVENTS_MAX}: send less at once."
+    except TooMany:
+        message = f"The body holds more than {EVENTS_MAX} events: send less at once."
         raise Problem(413, "too_many_events", message) from None
 
 

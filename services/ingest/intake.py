@@ -22,6 +22,8 @@ class Intake:
     """
 
     def __init__(self, producer: AIOKafkaProducer, partitions: int, rejected: int) -> None:
+        self.one_large_at_a_time = asyncio.Semaphore(1)
+        """As objects in memory a large body takes many times its bytes."""
         self._producer = producer
         self._partitions = partitions
         self._rejected = rejected

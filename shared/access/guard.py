@@ -1,7 +1,6 @@
 """What a route demands of its caller, and how a caller shows who it is."""
 
 import asyncio
-import binascii
 from base64 import b64decode
 from typing import Annotated, NamedTuple
 
@@ -21,6 +20,9 @@ FRESH_SECONDS = 5.0
 RELOAD_SECONDS_MIN = 0.5
 """What is not known is looked for in the database no more often than this."""
 
+PATIENCE_SECONDS = 1.0
+"""A reading that takes longer is not waited for: what was last seen holds until it has ended."""
+
 
 class Caller(NamedTuple):
     """Who calls, by its key."""
@@ -35,46 +37,50 @@ class Keyring:
 
     def __init__(self, database: AsyncEngine) -> None:
         self._database = database
-        self._keys: dict[str, Key] = {}
-        self._read_at: float | None = None
-        self._reading = asyncio.Lock()
+        self._keys: dict[str, Key] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._began_at = self._ended_at = float("-inf")  # of the newest reading
 
     async def caller(self, text: str) -> Caller:
         """Whose key the text is. Raises Problem 401, or 503 where that cannot be known now."""
-        key = await self._find(text)
+        await self._refresh(FRESH_SECONDS)
+        key = self._find(text)
+        if key is None:
+            await self._refresh(RELOAD_SECONDS_MIN)
+            key = self._find(text)
+        if self._keys is None:
+            message = "The database with the keys cannot be reached: try again later."
+            raise Problem(503, "unavailable", message, RETRY_AFTER)
         if key is None:
             raise unauthorized("unknown_key", "This key or token is not known, or was revoked.")
         return Caller(key.id, key.access, key.source or "")
 
-    async def _find(self, text: str) -> Key | None:
-        await self._refresh(FRESH_SECONDS)
-        key = self._keys.get(id_in(text))
-        if key is None:
-            await self._refresh(RELOAD_SECONDS_MIN)
-            key = self._keys.get(id_in(text))
+    def _find(self, text: str) -> Key | None:
+        key = (self._keys or {}).get(id_in(text))
         return key if key and key.is_of(text) else None
 
     async def _refresh(self, age_seconds: float) -> None:
-        """Read the keys again if what is known of them is older than this."""
-        async with self._reading:
-            now = asyncio.get_running_loop().time()
-            if self._read_at is not None and now - self._read_at < age_seconds:
+        """Read the keys again if what is known is older than this. Does not wait for long."""
+        now = asyncio.get_running_loop().time()
+        if self._reading is None:
+            if now - self._ended_at < age_seconds:
                 return
-            try:
-                async with snapshot(self._database) as connection:
-                    keys = await select_keys(connection)
-            except LOST as error:
-                log.warning("keys not read", why=str(error))
-                if self._read_at is None:
-                    raise Problem(
-                        503,
-                        "unavailable",
-                        "The database with the keys cannot be reached: try again later.",
-                        RETRY_AFTER,
-                    ) from error
-            else:
-                self._keys = {key.id: key for key in keys if key.revoked_ms is None}
-            self._read_at = now
+            self._began_at = now
+            self._reading = asyncio.create_task(self._read())
+        patience = self._began_at + PATIENCE_SECONDS - now
+        if patience > 0:
+            await asyncio.wait({self._reading}, timeout=patience)
+
+    async def _read(self) -> None:
+        try:
+            async with snapshot(self._database) as connection:
+                keys = await select_keys(connection)
+            self._keys = {key.id: key for key in keys if key.revoked_ms is None}
+        except LOST as error:
+            log.warning("keys not read", why=str(error))
+        finally:
+            self._ended_at = asyncio.get_running_loop().time()
+            self._reading = None
 
 
 class Needs:
@@ -109,7 +115,7 @@ def _basic(request: Request) -> str:
         return ""
     try:
         return b64decode(encoded, validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of base64, of UTF-8
         return ""
 
 

@@ -1,16 +1,18 @@
 """Write keys and tokens: what they look like, what they allow, and how they end."""
 
+import asyncio
 import itertools
 
 import pytest
 from sqlalchemy import make_url
 
 from shared import database
-from shared.access import Access, Keyring, allows, derive, generate
+from shared.access import Access, Keyring, allows, derive, generate, guard
 from shared.access.keys import TOKENS, id_in
 from shared.access.store import revoke_key, save_key, select_keys
 from shared.database import transaction
 from shared.problems import Problem
+from shared.runtime import listen
 from tests import callers
 from tests.processes import until
 
@@ -112,11 +114,38 @@ async def test_without_the_database_known_keys_work_and_nobody_new_gets_in(
     assert (await keyring.caller(text)).access == "read"
     gone = make_url(database_url).set(database="gone").render_as_string(hide_password=False)
     away = database.create(gone)
-    keyring._database, keyring._read_at = away, 0.0  # long ago
+    keyring._database, keyring._ended_at = away, float("-inf")  # long ago
     assert (await keyring.caller(text)).access == "read"
     with pytest.raises(Problem) as refused:
         await Keyring(away).caller(text)
     assert refused.value.status_code == 503
     assert refused.value.headers == {"Retry-After": "5"}
     await away.dispose()
+    await engine.dispose()
+
+
+async def test_a_database_that_hangs_holds_nobody_up(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections and never answers: who is known goes on, many at once."""
+    monkeypatch.setattr(guard, "PATIENCE_SECONDS", 0.2)
+    engine = database.create(database_url)
+    keyring = Keyring(engine)
+    text = await callers.key(engine, "read")
+    assert (await keyring.caller(text)).access == "read"
+    with listen(0) as mute:
+        port = mute.getsockname()[1]
+        hanging = database.create(f"postgresql://u:p@127.0.0.1:{port}/none")
+        keyring._database, keyring._ended_at = hanging, float("-inf")
+        async with asyncio.timeout(5):  # each by itself would wait for 10 s
+            found = await asyncio.gather(*(keyring.caller(text) for _ in range(20)))
+            assert {one.access for one in found} == {"read"}
+            with pytest.raises(Problem) as refused:
+                await keyring.caller("myaku_read_0_x")
+            assert refused.value.status_code == 401
+        reading = keyring._reading
+        assert reading
+        reading.cancel()
+        await asyncio.wait({reading})
+        await hanging.dispose()
     await engine.dispose()

@@ -150,6 +150,18 @@ BODIES: dict[str, tuple[bytes, dict[str, str], tuple[int, Any]]] = {
     "nested too deep": (b"[" * 100_000, {}, (400, "undecodable")),
     "too large": (b" " * (BODY_BYTES_MAX + 1), {}, (413, "too_large")),
     "a gzip bomb": (BOMB, {"Content-Encoding": "gzip"}, (413, "too_large")),
+    "2 million numbers": (b"[" + b"1," * 2_000_000 + b"1]", {}, (413, "too_many_events")),
+    "2 million lines": (b"1\n" * 2_000_000, {}, (413, "too_many_events")),
+    "a million empty lists behind NaN": (
+        b"[NaN" + b",[]" * 1_000_000 + b"]",
+        {},
+        (413, "too_many_events"),
+    ),
+    "gzip, and something else behind it": (
+        gzip.compress(GOOD) + b"more",
+        {"Content-Encoding": "gzip"},
+        (400, "bad_encoding"),
+    ),
     "no gzip": (GOOD, {"Content-Encoding": "gzip"}, (400, "bad_encoding")),
     "half a gzip": (
         gzip.compress(GOOD)[:-12],
@@ -184,9 +196,12 @@ async def test_what_json_cannot_carry_and_compressed_bodies(
         squeezed = gzip.compress(event(4)), zlib.compress(event(5))
         assert (await post(client, squeezed[0], **{"Content-Encoding": "gzip"}))[0] == 200
         assert (await post(client, squeezed[1], **{"Content-Encoding": "deflate"}))[0] == 200
+        files = gzip.compress(event(6) + b"\n") + gzip.compress(event(7))
+        both = await post(client, files, **{"Content-Encoding": "gzip"})
+        assert [one["id"] for one in both[1]["results"]] == ["e-6", "e-7"]
         sent = [json.loads(record.value) for record in await topics.read(USAGE_EVENTS, 0)]
         assert [one["id"] for one in sent] == [
-            "e-1", *["e-1", "the last wins"] * 2, "e-3", "e-4", "e-5"
+            "e-1", *["e-1", "the last wins"] * 2, "e-3", "e-4", "e-5", "e-6", "e-7"
         ]  # fmt: skip
         assert sent[0]["properties"] == {"x": None, "y": None, "z": "\ufffd"}
 

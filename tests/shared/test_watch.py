@@ -90,8 +90,12 @@ def test_another_holder_is_news(world: World) -> None:
     assert world.readiness.facts["clock"]["held_by"] == ["scoring"]
 
 
-def test_before_the_first_tick_it_counts_from_the_first_look(world: World) -> None:
+def test_a_clock_that_is_no_longer_known_counts_from_then_on(world: World) -> None:
+    """A partition taken away and given back is not behind for as long as the process lives."""
+    world.now_ms += 60 * MINUTE_MS
     world.clocks = [Clock(0, None, "ingest")]
+    assert world.look(STANDING_LOOKS) == []
+    assert gauge("myaku_clock_behind_seconds", 0) == 0
     world.now_ms += 4 * MINUTE_MS
     assert world.look(STANDING_LOOKS) == ["the clock stands still"]
     assert gauge("myaku_clock_timestamp_seconds", 0) == START_MS / 1000  # as long as it was known

@@ -15,8 +15,15 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+LINES_MAX = 2 * EVENTS_MAX
+"""Blank ones among them; more are not even looked at."""
+
+COMMAS_MAX = 64 * EVENTS_MAX
+"""Every value between two becomes an object in memory, many times as large as its text."""
+
+
 class TooMany(Exception):
-    """The body holds more events than one request may: the number is the argument."""
+    """The body holds more events than one request may."""
 
 
 class Item(NamedTuple):
@@ -33,7 +40,7 @@ def examine_body(body: bytes, received_ms: int, source: str) -> list[Item]:
     """
     values = _split(body.removeprefix(BYTE_ORDER_MARK).strip())
     if len(values) > EVENTS_MAX:
-        raise TooMany(len(values))
+        raise TooMany
     return [_examine(value, received_ms, source) for value in values]
 
 
@@ -48,9 +55,13 @@ def _split(body: bytes) -> list[bytes]:
     """The JSON texts of the events. Raises Refused where there is no JSON in it."""
     if not body:
         raise Refused("undecodable", "The body is empty.")
+    if body.count(b",") > COMMAS_MAX:
+        raise TooMany
     try:
         return _array(body) if body.startswith(b"[") else [_one(body)]
     except Refused:
+        if body.count(b"\n") > LINES_MAX:
+            raise TooMany from None
         lines = [line for line in map(bytes.strip, body.split(b"\n")) if line]
         if not any(map(_is_json, lines)):
             raise
