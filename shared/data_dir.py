@@ -44,14 +44,14 @@ class DataDir:
         self.logs = self.path / "logs"
         self.postgres = self.path / "postgres"
         self._up_file = self.path / "up.json"
-        self._lock_file = self.path / "lock"
+        self.lock_file = self.path / "lock"
         self._replay_lock_file = self.path / "replay.lock"
         self.replay_checkpoint = self.path / "replay.json"
 
     def take(self) -> int:
         """Make it and lock it until the returned file descriptor is closed. Raises UserError."""
         return self._lock(
-            self._lock_file,
+            self.lock_file,
             f"Another `myaku up` uses the data directory {self.path}:"
             " stop it first, or name another one with --data-dir.",
         )
@@ -79,7 +79,7 @@ class DataDir:
 
     def is_taken(self) -> bool:
         """Whether a `myaku up` runs here now."""
-        if not self._lock_file.exists():
+        if not self.lock_file.exists():
             return False
         try:
             os.close(self.take())

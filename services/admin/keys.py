@@ -7,7 +7,8 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.admin.settings import AdminSettings
@@ -61,9 +62,9 @@ def create(
 @app.command("list")
 def list_keys(data_dir: DataDirOption = None) -> None:
     """What there is, the oldest first; the keys themselves are not known."""
-    table = Table("id", "access", "source", "name", "made", "revoked")
+    table = Table(Column("id", no_wrap=True), "access", "source", "name", "made", "revoked")
     for key in _in_transaction(data_dir, select_keys):
-        table.add_row(*_row(key))
+        table.add_row(*map(Text, _row(key)))  # a name is no markup
     Console().print(table)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from sqlalchemy import make_url
 
 from services.standalone import status as status_report
 from services.standalone import up as standalone
@@ -125,21 +126,23 @@ async def run_until_told(
 
 def show_where(installation: Installation, console: Console) -> None:
     """Say that all is ready, and where it is."""
-    lines = f"Ready; Ctrl-C stops.\n{where(installation)}"
+    lines = f"Ready; Ctrl-C stops.\n{where(installation, secrets=console.is_terminal)}"
     console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
-def where(installation: Installation) -> str:
-    """Where everything is."""
+def where(installation: Installation, *, secrets: bool) -> str:
+    """Where everything is. Secrets are for a terminal: what is redirected may be kept for long."""
     up_file = installation.up_file
+    in_up_json = f"in {installation.data_dir.path}/up.json"
+    database_url = make_url(up_file.database_url)
     lines = {
         "Kafka": up_file.kafka,
-        "Database": up_file.database_url,
+        "Database": database_url.render_as_string(hide_password=not secrets),
         "Events": f"{up_file.ingest}/v1/events",
-        "Write key": up_file.write_key,
+        "Write key": up_file.write_key if secrets else in_up_json,
         "Scoring": f"{up_file.scoring}/v1/accounts",
         "Alerts": f"{up_file.alerts}/v1/alerts",
-        "Token": up_file.token,
+        "Token": up_file.token if secrets else in_up_json,
         "Config": f"{up_file.config}{_as_shipped(Path(up_file.config))}",
         "Logs": installation.data_dir.logs,
         "Clock": up_file.clock,

@@ -3,7 +3,7 @@
 from shared import database
 from shared.access import derive
 from shared.access.keys import Written
-from shared.access.store import save_key
+from shared.access.store import save_derived
 from shared.runtime import now_ms
 from shared.settings import Settings
 
@@ -22,12 +22,12 @@ def token(secret_key: str) -> Written:
 
 
 async def make(settings: Settings) -> None:
-    """Keep both, so that the services take them."""
+    """Keep both, so that the services take them, and end those of an earlier secret key."""
     secret_key = settings.secret_key.get_secret_value()
     engine = database.create(settings.database_url.get_secret_value(), connections=1)
     try:
         async with database.transaction(engine) as connection:
-            await save_key(connection, write_key(secret_key).kept(NAME, SOURCE, now_ms()))
-            await save_key(connection, token(secret_key).kept(NAME, None, now_ms()))
+            made = write_key(secret_key).kept(NAME, SOURCE, now_ms())
+            await save_derived(connection, [made, token(secret_key).kept(NAME, None, now_ms())])
     finally:
         await engine.dispose()

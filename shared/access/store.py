@@ -1,10 +1,18 @@
 """Keys as rows."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.access.keys import Key
 
+_INSERT = text(
+    "INSERT INTO access.key (id, access, source, name, hash, created_ms, derived)"
+    " VALUES (:id, :access, :source, :name, :hash, :created_ms, :derived)"
+    " ON CONFLICT (id) DO UPDATE SET revoked_ms = NULL"
+)
+_KEPT = ("id", "access", "source", "name", "hash", "created_ms")
 _COLUMNS = "id, access, source, name, hash, created_ms, revoked_ms"
 
 
@@ -15,21 +23,20 @@ async def select_keys(connection: AsyncConnection) -> list[Key]:
 
 
 async def save_key(connection: AsyncConnection, key: Key) -> None:
-    """Keep a key; the same one again is in force again."""
+    """Keep a new key."""
+    await connection.execute(_INSERT, _values(key) | {"derived": False})
+
+
+async def save_derived(connection: AsyncConnection, keys: Sequence[Key]) -> None:
+    """Let these be the derived keys in force, and no others: those of an older secret key end."""
+    for key in keys:
+        await connection.execute(_INSERT, _values(key) | {"derived": True})
     await connection.execute(
         text(
-            "INSERT INTO access.key (id, access, source, name, hash, created_ms)"
-            " VALUES (:id, :access, :source, :name, :hash, :created_ms)"
-            " ON CONFLICT (id) DO UPDATE SET revoked_ms = NULL"
+            "UPDATE access.key SET revoked_ms = :now_ms"
+            " WHERE derived AND revoked_ms IS NULL AND id <> ALL(:ids)"
         ),
-        {
-            "id": key.id,
-            "access": key.access,
-            "source": key.source,
-            "name": key.name,
-            "hash": key.hash,
-            "created_ms": key.created_ms,
-        },
+        {"ids": [key.id for key in keys], "now_ms": max(key.created_ms for key in keys)},
     )
 
 
@@ -43,3 +50,7 @@ async def revoke_key(connection: AsyncConnection, key_id: str, now_ms: int) -> b
         {"id": key_id, "now_ms": now_ms},
     )
     return revoked.first() is not None
+
+
+def _values(key: Key) -> dict[str, object]:
+    return {name: getattr(key, name) for name in _KEPT}

@@ -8,8 +8,8 @@ from sqlalchemy import make_url
 
 from shared import database
 from shared.access import Access, Keyring, allows, derive, generate, guard
-from shared.access.keys import TOKENS, id_in
-from shared.access.store import revoke_key, save_key, select_keys
+from shared.access.keys import TOKENS, Written, id_in
+from shared.access.store import revoke_key, save_derived, select_keys
 from shared.database import transaction
 from shared.problems import Problem
 from shared.runtime import listen
@@ -92,16 +92,26 @@ async def test_a_new_key_works_at_once_and_a_revoked_one_ends(database_url: str)
     await engine.dispose()
 
 
-async def test_an_installation_can_make_its_keys_again_and_again(database_url: str) -> None:
+async def test_an_installation_makes_its_keys_again_and_ends_those_of_an_older_secret(
+    database_url: str,
+) -> None:
     engine = database.create(database_url)
-    written = derive(SECRET, "admin")
-    for _ in range(2):
+    random = id_in(await callers.key(engine, "read"))
+    old, new = (derive(secret, "admin") for secret in (SECRET, SECRET + "!"))
+
+    async def in_force(*made: Written) -> set[str]:
         async with transaction(engine) as connection:
-            await save_key(connection, written.kept("up", None, 0))
-            await revoke_key(connection, written.id, 1)
+            if made:
+                await save_derived(connection, [key.kept("up", None, 5) for key in made])
+            return {key.id for key in await select_keys(connection) if key.revoked_ms is None}
+
+    assert await in_force(old) == {random, old.id}
+    assert await in_force(old) == {random, old.id}
+    assert await in_force(new) == {random, new.id}
     async with transaction(engine) as connection:
-        await save_key(connection, written.kept("up", None, 0))
-        assert [key.revoked_ms for key in await select_keys(connection)] == [None]
+        await revoke_key(connection, new.id, 6)
+    assert await in_force() == {random}
+    assert await in_force(new) == {random, new.id}, "the next start makes it again"
     await engine.dispose()
 
 

@@ -1,5 +1,6 @@
 """Every route of every API, walked with each access and with none."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -109,6 +110,34 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "GET /v1/notifications": "read",
         "GET /v1/barriers/{barrier_id}": "read",
     }
+    await engine.dispose()
+
+
+BASIC = {
+    "key:": 422,
+    "key:password": 422,
+    "": 401,
+    ":key": 401,
+    "\u00fc:": 401,
+}
+"""Credentials, with `key` for one that may write: 422 stands for whatever comes behind the door."""
+
+
+async def test_a_key_may_be_the_user_name_of_basic(database_url: str) -> None:
+    engine = database.create(database_url)
+    text = await callers.key(engine, "read")
+    app = apps(engine)[1]
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
+        for given, expected in BASIC.items():
+            encoded = b64encode(given.replace("key", text).encode()).decode()
+            sent = {"Authorization": f"Basic {encoded}"}
+            status = (await client.get("/v1/accounts?limit=0", headers=sent)).status_code
+            assert status == expected, given
+        for odd in (b"Basic \xe9\xe9", b"Basic ====", b"Basic", b"Digest x"):
+            given_odd = [(b"Authorization", odd)]
+            answer = await client.get("/v1/accounts", headers=given_odd)
+            assert answer.status_code == 401, odd
     await engine.dispose()
 
 

@@ -12,7 +12,7 @@ from tests.admin.commands import myaku
 
 async def test_a_key_is_made_shown_once_and_revoked(database_url: str) -> None:
     made = await myaku(
-        *("keys", "create", "write", "--source", "web-app", "--name", "the shop"),
+        *("keys", "create", "write", "--source", "web-app", "--name", "the [/shop]"),
         MYAKU_DATABASE_URL=database_url,
     )
     assert made.status == 0, made.error
@@ -22,8 +22,10 @@ async def test_a_key_is_made_shown_once_and_revoked(database_url: str) -> None:
     caller = await Keyring(engine).caller(text)
     assert caller == (key_id, "write", "web-app")
 
+    narrow = await myaku("keys", "list", MYAKU_DATABASE_URL=database_url, COLUMNS="80")
+    assert key_id in narrow.output, "it can be copied"
     listed = await myaku("keys", "list", MYAKU_DATABASE_URL=database_url, COLUMNS="200")
-    for words in (key_id, "write", "web-app", "the shop"):
+    for words in (key_id, "write", "web-app", "the [/shop]"):
         assert words in listed.output
     assert text.rsplit("_", 1)[1] not in listed.output
 

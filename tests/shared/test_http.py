@@ -62,6 +62,37 @@ async def test_a_head_that_drips_is_closed_also_after_a_good_request(
         assert answered.count(b"HTTP/1.1 200 OK") == 1
 
 
+async def test_a_body_that_drips_where_nobody_reads_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "REQUEST_SECONDS_MAX", 0.3)
+    async with serving() as place:
+        answered = await dripped(place, b"x", HEAD.replace(b"/length", b"/none") % 100_000)
+        assert answered.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_when_something_else_fails_nobody_is_served_any_more() -> None:
+    running = runtime.Running(Readiness())
+    listener = runtime.listen(0)
+    place = listener.getsockname()
+    app = http.application("test", NOBODY)
+
+    async def fail() -> None:
+        _, writer = await asyncio.open_connection(*place)
+        writer.close()
+        raise RuntimeError
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(runtime.serve_http(app, listener, running))
+            tasks.create_task(fail())
+
+    with pytest.raises(ExceptionGroup):
+        await both()
+    with pytest.raises(ConnectionError):
+        await asyncio.open_connection(*place)
+
+
 async def test_a_body_that_drips_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_SECONDS_MAX", 0.3)
     async with serving() as place:

@@ -213,10 +213,10 @@ def test_only_the_times_of_the_rule_differ_from_the_shipped_one() -> None:
 def test_only_what_a_demo_left_is_removed(tmp_path: Path) -> None:
     fresh, foreign = tmp_path / "fresh", tmp_path / "foreign"
     demo.make_directory(fresh)
-    (fresh / "logs").mkdir()
+    (fresh / "postgres").mkdir()
     (fresh / "up.json").write_text(json.dumps({}))
     demo.make_directory(fresh)
-    assert [path.name for path in fresh.iterdir()] == ["demo"]
+    assert {path.name for path in fresh.iterdir()} == {"demo", "lock"}
 
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("ten years of work")

@@ -1,6 +1,7 @@
 """`myaku demo`: the simulated product's history through the real thing, then its life."""
 
 import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Coroutine
@@ -36,16 +37,21 @@ def make_directory(path: Path) -> None:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        left = list(path.iterdir())
+        left = list(path.absolute().iterdir())
         if left and not (path / MARKER).exists():
             raise UserError(
                 f"{path} holds something else than a demo: name another place with --data-dir."
             )
-        if DataDir(path).is_taken():
-            raise UserError(f"A demo runs in {path}: stop it first, or name another --data-dir.")
-        for each in left:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
         (path / MARKER).touch()
+        data_dir = DataDir(path)
+        if data_dir.is_taken():
+            raise UserError(f"A demo runs in {path}: stop it first, or name another --data-dir.")
+        lock = data_dir.take()
+        try:
+            for each in set(left) - {data_dir.lock_file, path.absolute() / MARKER}:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        finally:
+            os.close(lock)  # the file stays: whoever else empties the directory waits for the same
     except OSError as error:
         raise UserError(f"{path} cannot be used: {error}.") from None
 

@@ -18,6 +18,7 @@ CREATE TABLE access.key (
     hash bytea NOT NULL,
     created_ms bigint NOT NULL,
     revoked_ms bigint,
+    derived boolean NOT NULL DEFAULT false,
     CHECK ((access = 'write') = (source IS NOT NULL))
 );
 """
