@@ -116,13 +116,13 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self._handle(batch)
                     await self._tick()
                 pause_seconds = RETRY_SECONDS_MIN
-                self.running.readiness.done("batch")
+                self.running.readiness.facts.pop("failing", None)
                 await self._measure()
                 await self.watchdog.check(self.consumer.assignment())
             except (KafkaError, *LOST) as error:
                 why = str(error) or repr(error)
                 log.warning("batch not done, comes again", why=why)
-                self.running.readiness.wait("batch", why)
+                self.running.readiness.facts["failing"] = why
                 self._rewind(batch)
                 await self._measure()
                 await self.running.pause(pause_seconds)
