@@ -17,6 +17,9 @@ class Owner:
     known: bool = True
 
 
+OWNER_CHARACTERS_MAX = 200
+
+
 class Directory:
     """Where messages go, and the people they go to."""
 
@@ -83,7 +86,8 @@ class Directory:
         for field in self.routing.owner_chain:
             name = profile.get(field.removeprefix("profile."))
             if isinstance(name, str) and name.strip():
-                yield name.strip()
+                # One line, and no essay: whoever fills a profile must not write into a digest.
+                yield " ".join(name.split())[:OWNER_CHARACTERS_MAX]
 
     def _managers(self, name: str) -> Iterator[Person]:
         """The manager, the manager's manager and so on; each once."""

@@ -100,7 +100,8 @@ def _problems(configuration: Configuration) -> Iterator[Fault]:
         ("alerts", _alerts(configuration.alerts)),
     ):
         yield from under((part,), problems)
-    yield from routing_faults(configuration.routing, configuration.people)
+    rules = [rule.id for rule in configuration.alerts.rules]
+    yield from routing_faults(configuration.routing, configuration.people, rules)
 
 
 def _product(product: Product) -> Iterator[Fault]:

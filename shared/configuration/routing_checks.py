@@ -1,7 +1,7 @@
 """What the types of routing and people cannot say. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from shared.configuration.routing import (
     HTTP_URL,
@@ -15,12 +15,14 @@ from shared.configuration.routing import (
 from shared.configuration.values import Fault, Path, duration_ms, is_address, under
 
 TIMEOUT_MS_MAX = 60_000
+SEVERITIES = ("info", "warning", "critical")
 NEEDED = {"log": (), "webhook": ("url", "secret"), "email": ("smtp", "from")}
 """The fields that a kind of destination cannot be without; a `to` is of e-mail alone."""
 
 
-def routing_faults(routing: Routing, people: People) -> Iterator[Fault]:
-    """What is wrong in `routing.yaml` and `people.yaml`."""
+def routing_faults(routing: Routing, people: People, rules: Collection[str]) -> Iterator[Fault]:
+    """What is wrong in `routing.yaml` and `people.yaml`; `rules` are the ids that there are."""
+    yield from under(("routing", "routes"), _matched(routing, rules))
     yield from under(("routing",), _routing(routing))
     yield from under(("routing",), _fallback(routing, people))
     yield from under(("people", "people"), _people(people))
@@ -55,6 +57,18 @@ def _names(routing: Routing) -> Iterator[Fault]:
         for index, name in enumerate(names):
             if name not in routing.destinations:
                 yield Fault((*path, index), f"{name!r} is no destination")
+
+
+def _matched(routing: Routing, rules: Collection[str]) -> Iterator[Fault]:
+    """A route that waits for what never comes would send everything elsewhere."""
+    known = {"severity": SEVERITIES, "rule": tuple(rules)}
+    for index, route in enumerate(routing.routes):
+        for field in route.match.keys() & known.keys():
+            wanted = route.match[field]
+            for value in wanted if isinstance(wanted, list) else [wanted]:
+                if value not in known[field]:
+                    problem = f"{value!r} is no {field}: there are {', '.join(known[field])}"
+                    yield Fault((index, "match", field), problem)
 
 
 def _destination(destination: Destination) -> Iterator[Fault]:
@@ -93,9 +107,12 @@ def _fields(destination: Destination) -> Iterator[Fault]:
 
 def _people(people: People) -> Iterator[Fault]:
     ids = [person.id.casefold() for person in people.people]
+    addresses = [person.address.casefold() for person in people.people]
     for index, person in enumerate(people.people):
         if ids.index(person.id.casefold()) < index:
             yield Fault((index, "id"), f"two people have the id {person.id!r}")
+        if addresses.index(person.address.casefold()) < index:
+            yield Fault((index,), f"two people have the address {person.address!r}")
         if not is_address(person.address):
             yield Fault((index,), f"{person.id!r} needs an 'email' address")
         if person.manager is not None and person.manager.casefold() not in ids:

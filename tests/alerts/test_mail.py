@@ -3,14 +3,15 @@
 import asyncio
 import ssl
 import subprocess
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from email import message_from_bytes
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.decide import Act, act
+from services.alerts.delivery import outbox
 from services.alerts.delivery.dispatcher import Dispatcher
 from services.alerts.delivery.letter import write
 from services.alerts.delivery.mail import MailServer
@@ -119,6 +121,11 @@ def written(note: Notification, name: str) -> EmailMessage:
     return write(leased, "health@example.com", name, 0)
 
 
+def heads(raw: bytes) -> list[str]:
+    """The names of the header lines, as whoever receives the bytes reads them."""
+    return message_from_bytes(raw).keys()
+
+
 def test_nor_does_who_acts_on_an_alert() -> None:
     world = World(AT_ONCE)
     world.score(0, 55)
@@ -138,32 +145,37 @@ def test_nor_does_who_acts_on_an_alert() -> None:
         ("a" * 2000, "a" * 79 + "… at 55: warning"),
         ("\u202egnp.exe\x00\x1b[31m", "gnp.exe [31m at 55: warning"),
         ("  \t ", "acme at 55: warning"),
+        ("=?utf-8?q?a=0D=0ABcc:_evil@example.com=0D=0AX-Injected:_1?=", None),
+        ("=?utf-8?b?YQ0KQmNjOiBldmlsQGV4YW1wbGUuY29t?=", None),
+        ("=?utf-8?q?a=0D=0A=0D=0Abody?=", None),
     ],
 )
 def test_any_name_arrives_as_it_is_and_breaks_nothing(name: str, subject: str | None) -> None:
     letter = letter_of(name)
     raw = bytes(letter)
-    head = raw.partition(b"\n\n")[0].decode("ascii")
-    assert "\nBcc:" not in head
+    assert heads(raw) == heads(bytes(letter_of("Acme")))
     if subject is not None:
         assert letter["Subject"] == subject
     seen = Seen()
     _, html = parts(letter)
     seen.feed(html)
     assert seen.tags <= {"html", "body", "p", "ul", "li", "a"}
-    assert (
-        " ".join(name.split())[:70].strip("\u202e\x00") in seen.text.replace("\n", " ") or subject
-    )
+    text = seen.text.replace("\n", " ").replace("= ?", "=?")
+    assert subject is not None or " ".join(name.split())[:70] in text
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(st.text(max_size=60))
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.binary(max_size=40).map(lambda raw: f"=?utf-8?b?{b64encode(raw).decode()}?="),
+        st.text("=?utf8qb0DA:_ \r\n", max_size=60),
+    )
+)
 def test_no_name_makes_a_header(name: str) -> None:
     letter = letter_of(name)
-    parsed = msgspec.json.encode(sorted(letter.keys()))
-    assert parsed == msgspec.json.encode(sorted(letter_of("Acme").keys()))
+    assert heads(bytes(letter)) == heads(bytes(letter_of("Acme")))
     assert "\n" not in str(letter["Subject"])
-    bytes(letter)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +186,7 @@ def test_no_name_makes_a_header(name: str) -> None:
         (Mailbox(script=["554 no"]), ["permanent"], "dead"),
         (Mailbox(recipients_script=["450 busy", "250 ok"]), ["transient", "sent"], "sent"),
         (Mailbox(recipients_script=["550 no such user"]), ["permanent"], "dead"),
+        (Mailbox(recipients_script=["530 log in first"]), ["unconfigured"], "queued"),
     ],
 )
 async def test_answers_of_a_mail_server(
@@ -201,13 +214,39 @@ async def test_a_server_that_is_not_there_is_tried_again(engine: AsyncEngine) ->
     assert await status(engine) == [("opened", "retry", 1, False)]
 
 
-@pytest.mark.parametrize("url", ["mail.example.com", "http://mail", "smtp://mail:many"])
+NO_SERVERS = [
+    "mail.example.com",
+    "http://mail",
+    "smtp://mail:many",
+    "smtp://ana:hunter2/x@host:587",
+    "smtp://ana:4711/hunter2@host",
+    "smtp://ana:hunter2#x@host:587",
+    "smtp://ana:hunter2?x@host:587",
+]
+
+
+@pytest.mark.parametrize("url", NO_SERVERS)
 async def test_what_is_no_mail_server_keeps_the_message(engine: AsyncEngine, url: str) -> None:
     await firing(engine, ROUTING)
     dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
     assert await dispatcher.deliver_next("mail")
     assert await status(engine) == [("opened", "queued", 0, False)]
     assert "is no mail server" in dispatcher.undeliverable["mail"]
+    assert "hunter2" not in str([dispatcher.undeliverable, await attempts(engine)])
+
+
+async def test_a_name_that_no_host_can_have_waits_and_holds_the_others(
+    engine: AsyncEngine,
+) -> None:
+    await firing(engine, ROUTING)
+    wall = Wall()
+    secrets = {"SMTP": "smtp://mail..example"}
+    dispatcher = Dispatcher(engine, httpx2.AsyncClient(), secrets, wall)
+    assert await dispatcher.deliver_next("mail")
+    assert await status(engine) == [("opened", "queued", 0, False)]
+    async with database.transaction(engine) as connection:
+        assert await outbox.due_destinations(connection, wall.ms + 59_000) == []
+        assert await outbox.due_destinations(connection, wall.ms + 61_000) == ["mail"]
 
 
 async def test_a_password_is_never_sent_in_the_clear(engine: AsyncEngine) -> None:

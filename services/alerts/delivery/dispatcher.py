@@ -3,16 +3,19 @@
 import asyncio
 import secrets as tokens
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.delivery import gathering, outbox
 from services.alerts.delivery.fallback import pass_on
+from services.alerts.delivery.letter import printed
 from services.alerts.delivery.outcome import (
     MAIL_PAUSES_SECONDS,
     PAUSES_SECONDS,
     THROTTLE_SECONDS,
+    UNCONFIGURED_MS,
     Outcome,
 )
 from services.alerts.delivery.send import Means, send
@@ -23,6 +26,7 @@ from shared.database import LOST, transaction
 from shared.runtime import Running, log
 
 POLL_SECONDS = 1.0
+ERROR_CHARACTERS_MAX = 500
 LEASE_MS = 90_000
 """Longer than the greatest timeout of a destination, so that no attempt outlives its lease."""
 
@@ -69,6 +73,9 @@ class Dispatcher:
     async def _due(self) -> list[str]:
         try:
             await self.gather()
+        except LOST as error:  # what needs no gathering goes all the same
+            log.warning("digests are not gathered", why=str(error))
+        try:
             async with transaction(self.database) as connection:
                 now_ms = self.now_ms()
                 number, overdue_ms = await outbox.waiting(connection, now_ms)
@@ -108,6 +115,8 @@ class Dispatcher:
             person = directory.person(leased.recipient)
             called = person.name if person else ""
             outcome = await send(self.means, leased, destination, called, self.now_ms())
+            # What a receiver answers may hold what no text of a database can.
+            outcome = replace(outcome, error=printed(outcome.error)[:ERROR_CHARACTERS_MAX])
         await self._record(leased, directory, outcome, begun_ms)
         return True
 
@@ -139,6 +148,8 @@ class Dispatcher:
             if outcome.kind == "throttled":
                 seconds = outcome.retry_after_seconds or THROTTLE_SECONDS
                 await outbox.hold_destination(connection, name, now_ms + 1000 * seconds)
+            if outcome.kind == "unconfigured":  # what is wrong for one is wrong for all
+                await outbox.hold_destination(connection, name, now_ms + UNCONFIGURED_MS)
             if outcome.kind == "gone" and destination:
                 await outbox.mark_gone(connection, name, destination.url)
         self._count(leased, outcome, status)

@@ -13,7 +13,7 @@ from services.alerts.notifications import ENDS
 
 GATHER_MS = 15_000
 """How long a digest waits for more lines, from its first: partitions go live one after another."""
-ONE_AT_A_TIME = 0x6D79616B75  # a number of ours among Postgres' advisory locks
+ONE_AT_A_TIME = 0x646967657374  # `digest`, among Postgres' advisory locks
 
 HELD = (
     f"c.status = 'held' AND {REACHED}"

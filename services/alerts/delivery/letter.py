@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -28,7 +29,10 @@ _letters = Environment(
 
 
 def write(leased: Leased, sender: str, recipient_name: str, now_ms: int) -> EmailMessage:
-    """The letter, from `sender` to the address of the notification. Its Message-ID is its id's."""
+    """The letter, from `sender` to the address of the notification. Its Message-ID is its id's.
+
+    Raises ValueError, MessageError or TemplateError for what cannot be written.
+    """
     body = msgspec.json.decode(leased.body)
     domain = sender.rpartition("@")[2]
     letter = EmailMessage()
@@ -47,6 +51,8 @@ def write(leased: Leased, sender: str, recipient_name: str, now_ms: int) -> Emai
     letter.add_alternative(
         printed_lines(_letters.get_template(f"{kind}.html.jinja").render(facts)), subtype="html"
     )
+    if message_from_bytes(bytes(letter)).keys() != letter.keys():
+        raise ValueError("its head would hold other lines than were written")
     return letter
 
 
@@ -78,8 +84,11 @@ def shortened(name: str) -> str:
 
 
 def printed(text: str) -> str:
-    """One line of characters that can be seen: nothing in it can become a header of its own."""
-    return " ".join(UNPRINTED.sub(" ", text).split())
+    """One line of characters that can be seen: nothing in it can become a header of its own.
+
+    Nor what is written as an encoded word: it would be decoded, with the line breaks in it.
+    """
+    return " ".join(UNPRINTED.sub(" ", text).replace("=?", "= ?").split())
 
 
 def printed_lines(text: str) -> str:

@@ -12,6 +12,7 @@ from aiosmtplib import (
     SMTPException,
     SMTPRecipientsRefused,
     SMTPResponseException,
+    SMTPSenderRefused,
 )
 
 from services.alerts.delivery.outcome import Outcome
@@ -21,6 +22,12 @@ LOST = (SMTPException, OSError, TimeoutError)
 PORTS = {"smtps": 465, "smtp": 587}
 RELAY_PORT = 25
 GOODBYE_SECONDS = 5
+AS = (
+    "write it as smtp://user:password@host:587, and in the password"
+    " % / ? # @ : as %25 %2F %3F %23 %40 %3A"
+)
+NOT_SIGNED_IN, FOR_GOOD = 530, 500
+CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,20 @@ def mail_server(url: str) -> MailServer:
 
     A name and a password are never sent in the clear: with them, STARTTLS is a must.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError("write it as smtp://user:password@host:587")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its text would hold a part of the password
+        raise ValueError(AS) from None
+    behind = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in PORTS or not parts.hostname or behind:
+        raise ValueError(AS)
     use_tls = parts.scheme == "smtps"
     username = unquote(parts.username) if parts.username else None
     default = PORTS[parts.scheme] if use_tls or username else RELAY_PORT
     return MailServer(
         hostname=parts.hostname,
-        port=parts.port or default,
+        port=port or default,
         username=username,
         password=unquote(parts.password or "") if username else None,
         use_tls=use_tls,
@@ -76,16 +88,8 @@ async def hand_in(
             await client.connect()
             begun = True
             await client.send_message(letter, sender=sender, recipients=[recipient])
-    except SMTPRecipientsRefused as error:
-        return _of_code(error.recipients[0].code, error.recipients[0].message)
-    except SMTPAuthenticationError as error:
-        return Outcome("unconfigured", f"The mail server {server.hostname} refuses us: {error}.")
-    except SMTPResponseException as error:
-        return _of_code(error.code, error.message)
-    except LOST as error:
-        if begun:
-            return Outcome("unknown", f"No answer, but it may have arrived: {error!r}.")
-        return Outcome("transient", f"{server.hostname}:{server.port} cannot be reached: {error}.")
+    except (*LOST, UnicodeError) as error:
+        return _of_failure(server, error, begun=begun)
     else:
         with suppress(*LOST):
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -95,7 +99,33 @@ async def hand_in(
     return Outcome("sent")
 
 
+def _of_failure(server: MailServer, error: Exception, *, begun: bool) -> Outcome:
+    """`begun`: the server had let us in, and was given the letter."""
+    match error:
+        case SMTPRecipientsRefused():
+            return _of_code(error.recipients[0].code, error.recipients[0].message)
+        case SMTPAuthenticationError() | UnicodeError():
+            return _refused(server, error)
+        case SMTPResponseException():
+            is_of_us = not begun or isinstance(error, SMTPSenderRefused)
+            if is_of_us and error.code >= FOR_GOOD:
+                return _refused(server, error)
+            return _of_code(error.code, error.message)
+        case _ if begun:
+            return Outcome("unknown", f"No answer, but it may have arrived: {error!r}.")
+        case _ if CERTIFICATE in str(error):
+            return _refused(server, error)
+    return Outcome("transient", f"{server.hostname}:{server.port} cannot be reached: {error}.")
+
+
 def _of_code(code: int, message: str) -> Outcome:
-    """4yz is for now, 5yz for good."""
+    """What an answer to a letter means: 4yz is for now, 5yz for good."""
     error = f"The mail server answered {code}: {message}."
-    return Outcome("permanent" if code >= 500 else "transient", error)
+    if code == NOT_SIGNED_IN:
+        return Outcome("unconfigured", error)
+    return Outcome("permanent" if code >= FOR_GOOD else "transient", error)
+
+
+def _refused(server: MailServer, error: Exception) -> Outcome:
+    """The server has nothing against the letter: it does not take any from us."""
+    return Outcome("unconfigured", f"The mail server {server.hostname} refuses us: {error}.")

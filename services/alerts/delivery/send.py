@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.errors import MessageError
 
 import httpx2
 import msgspec
+from jinja2 import TemplateError
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
@@ -61,7 +63,10 @@ async def _mail(
     if not leased.recipient:
         return Outcome("permanent", "Neither the owner nor the fallback has an e-mail address.")
     sender = destination.sender or ""
-    letter = write(leased, sender, name, now_ms)
+    try:
+        letter = write(leased, sender, name, now_ms)
+    except (ValueError, MessageError, TemplateError) as error:
+        return Outcome("permanent", f"It cannot be written as a letter: {error}.")
     seconds = duration_ms(destination.timeout) / 1000
     return await hand_in(server, letter, (sender, leased.recipient), seconds)
 
