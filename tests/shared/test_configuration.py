@@ -60,6 +60,8 @@ people:
 
 
 ROUTE = "to: [log]\nroutes: [{match: {rule: low_health}, "
+WRONG_RULE = ROUTE.replace("low_health", "low_wealth") + "to: [log]}]"
+WRONG_SEVERITY = "to: [log]\nroutes: [{match: {severity: [info, critcal]}, to: [log]}]"
 MAIL = "{type: email, from: a@b.c, smtp: secret://S}"
 
 
@@ -143,6 +145,15 @@ def test_a_revision_is_of_the_content_alone(tmp_path: Path) -> None:
         ("routing", "to: [log, hook]", "to: [log]\nfallback_to: [mail]", 7, "'mail' is no"),
         ("routing", "to: [log, hook]", ROUTE + "to: [crm]}]", 7, "'crm' is no destination"),
         ("routing", "to: [log, hook]", ROUTE.replace("rule", "role") + "to: [log]}]", 7, "'role'"),
+        ("routing", "to: [log, hook]", WRONG_RULE, 7, "'low_wealth' is no rule: there are"),
+        ("routing", "to: [log, hook]", WRONG_SEVERITY, 7, "'critcal' is no severity: there are"),
+        (
+            "people",
+            "  - {id: bo@",
+            "  - {id: b, email: ANA@example.com}\n  - {id: bo@",
+            3,
+            "address",
+        ),
         ("routing", "{type: log}", "{type: email, smtp: secret://S}", 4, "an email needs 'smtp'"),
         ("routing", "{type: log}", MAIL.replace("a@b.c", "a b"), 4, "'a b' is no e-mail address"),
         ("routing", "{type: log}", MAIL.replace("secret://S", "x"), 4, "never written here"),
