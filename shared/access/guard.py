@@ -20,6 +20,9 @@ FRESH_SECONDS = 5.0
 RELOAD_SECONDS_MIN = 0.5
 """What is not known is looked for in the database no more often than this."""
 
+FIRST_SECONDS = 10.0
+"""Nothing was ever read: then it is worth waiting for."""
+
 PATIENCE_SECONDS = 1.0
 """A reading that takes longer is not waited for: what was last seen holds until it has ended."""
 
@@ -67,7 +70,8 @@ class Keyring:
                 return
             self._began_at = now
             self._reading = asyncio.create_task(self._read())
-        patience = self._began_at + PATIENCE_SECONDS - now
+        most = PATIENCE_SECONDS if self._keys is not None else FIRST_SECONDS
+        patience = self._began_at + most - now
         if patience > 0:
             await asyncio.wait({self._reading}, timeout=patience)
 
