@@ -50,7 +50,8 @@ def owner(
     """The first named who is there, else the first manager who is, else the fallback."""
     chain = routing.get("owner_chain", ["profile.csm"])
     values = [profile.get(name.removeprefix("profile.")) for name in chain]
-    named = [value.strip() for value in values if isinstance(value, str) and value.strip()]
+    named = [" ".join(value.split())[:200] for value in values if isinstance(value, str)]
+    named = [name for name in named if name]
     for name in named:
         person = who(people, name)
         if person is None and ("@" in name or not people):
