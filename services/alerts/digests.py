@@ -1,6 +1,6 @@
 """Digests: what is adopted, told in one message for each owner and channel. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,9 @@ import msgspec
 from services.alerts.alert import digest
 from services.alerts.notifications import ENDS, FIRES
 from services.alerts.rules import rank
+
+ALERTS_MAX = 200
+"""So many alerts a digest holds, the worst; of the others it says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,17 @@ def _digest(
     name = "msg_" + digest("digest", *sorted(names))
     bodies = [body for _, body in group]
     newest = max(bodies, key=lambda body: str(body["timestamp"]))
+    alerts = [body["data"] for body in bodies[:ALERTS_MAX]]
+    more = len(bodies) - len(alerts)
+    text = [headline(bodies, owner), *(f"- {said(alert)}" for alert in alerts)]
     body = {
         "type": "alert.digest",
         "timestamp": newest["timestamp"],
         "data": {
             "owner": owner,
-            "alerts": [body["data"] for body in bodies],
-            "text": "\n".join([headline(bodies, owner), *map(_said, bodies)]),
+            "alerts": alerts,
+            "more": more,
+            "text": "\n".join([*text, f"+{more} more"] if more else text),
             "notification_id": name,
         },
     }
@@ -122,9 +129,8 @@ def _alerts(count: int) -> str:
     return "1 alert is" if count == 1 else f"{count} alerts are"
 
 
-def _said(body: dict[str, Any]) -> str:
+def said(alert: Mapping[str, Any]) -> str:
     """The alert in a line."""
-    data = body["data"]
-    said = str(data["change"]["text"]).partition("\n")[0]
-    is_over = data["change"]["what"] in ENDS
-    return f"- {said}" if is_over else f"- {data['severity']}: {said}"
+    line = str(alert["change"]["text"]).partition("\n")[0]
+    is_over = alert["change"]["what"] in ENDS
+    return line if is_over else f"{alert['severity']}: {line}"

@@ -11,8 +11,10 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.api import create_app
+from services.alerts.delivery import outbox
 from services.alerts.delivery.dispatcher import Dispatcher
-from services.alerts.delivery.gathering import GATHER_MS
+from services.alerts.delivery.gathering import GATHER_MS, ONE_AT_A_TIME
+from services.alerts.digests import ALERTS_MAX
 from services.alerts.pipeline import Alerts
 from services.alerts.records import RawRecord
 from shared import database
@@ -114,6 +116,47 @@ async def test_going_live_is_one_digest_for_each_owner_the_worst_first(
     )
     assert ana["text"].split("\n")[1].startswith("- critical: Acme is at 35 (watch)")
     assert receiver.ids == [body["data"]["notification_id"] for body in said]
+
+
+async def test_a_digest_holds_the_worst_200_and_counts_the_others(
+    engine: AsyncEngine, client: httpx2.AsyncClient
+) -> None:
+    async with receiving() as receiver, mail_server(Mailbox()) as mailbox:
+        there = Deployment(engine, client, SMTP=mailbox.url)
+        destinations = {"hook": webhook(receiver), "mail": mail()}
+        routing = {
+            "destinations": destinations,
+            "to": ["hook", "mail"],
+            "fallback": "cs@example.com",
+        }
+        many = [fading(number, 55 - number / 10) for number in range(203)]
+        await there.read(config(AT_ONCE, **routing), *many, tick(1, "history"), tick(2))
+        there.wall.ms = at_ms(2)
+        await there.sender.gather()
+        assert await waiting(engine, there.wall.ms + GATHER_MS + 7) == (2 * len(many), 7)
+        await there.deliver(2, "hook", "mail")
+    assert await waiting(engine, there.wall.ms) == (0, 0)
+    [body] = bodies(receiver)
+    assert (len(body["data"]["alerts"]), body["data"]["more"]) == (ALERTS_MAX, 3)
+    assert body["data"]["alerts"][-1]["score"] == 55 - 3 / 10
+    said = body["data"]["text"].split("\n")
+    assert said[0].startswith("203 alerts are open")
+    assert (len(said), said[-1]) == (ALERTS_MAX + 2, "+3 more")
+    [letter] = mailbox.letters
+    assert str(letter["Subject"]) == said[0]
+    for shown in parts(letter):
+        assert shown.count("Acme is at") == ALERTS_MAX
+        assert "+3 more" in shown
+
+
+async def waiting(engine: AsyncEngine, now_ms: int) -> tuple[int, int]:
+    """How many notifications wait, and how long the oldest has been due, ms."""
+    async with database.transaction(engine) as connection:
+        return await outbox.waiting(connection, now_ms)
+
+
+def test_no_two_purposes_share_an_advisory_lock() -> None:
+    assert ONE_AT_A_TIME != database.MIGRATION_LOCK
 
 
 async def test_the_end_of_what_was_in_a_digest_is_told_and_of_what_was_not_is_not(

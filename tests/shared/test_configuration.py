@@ -61,6 +61,7 @@ people:
 
 ROUTE = "to: [log]\nroutes: [{match: {rule: low_health}, "
 WRONG_RULE = ROUTE.replace("low_health", "low_wealth") + "to: [log]}]"
+TWICE = "  - {id: cy, email: ANA@example.com}\n"
 WRONG_SEVERITY = "to: [log]\nroutes: [{match: {severity: [info, critcal]}, to: [log]}]"
 MAIL = "{type: email, from: a@b.c, smtp: secret://S}"
 
@@ -162,6 +163,7 @@ def test_a_revision_is_of_the_content_alone(tmp_path: Path) -> None:
         ("routing", "cs@example.com", "cs\nconsole_url: console", 2, "this is a URL"),
         ("people", "email: ana@example.com, ", "", 2, "'ana' needs an 'email' address"),
         ("people", "  - {id: bo@", "  - {id: ANA, email: a@b.c}\n  - {id: bo@", 3, "two people"),
+        ("people", "  - {id: bo@", TWICE + "  - {id: bo@", 3, "two people have the address"),
         ("people", "manager: bo@", "manager: cy@", 2, "'cy@example.com' is the id of nobody here"),
         ("people", "2026-08-14", "soon", 2, "date"),
         ("routing", "fallback: cs@example.com\n", "", 1, "missing required field `fallback`"),

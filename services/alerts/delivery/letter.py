@@ -12,12 +12,13 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.alerts.delivery.truth import Leased
-from services.alerts.digests import headline
+from services.alerts.digests import said
 
 NAME_CHARACTERS_MAX = 80
 UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, what turns the direction of writing, and halves of characters."""
 SENDER_NAME = "Myaku"
+COLORS = {"critical": "#b42318", "warning": "#b54708", "info": "#175cd3"}
 
 _letters = Environment(
     loader=PackageLoader("services.alerts.delivery", "letters"),
@@ -60,11 +61,10 @@ def subject(body: Mapping[str, Any]) -> str:
     """The account, its score, and what happened; of a digest, how many alerts of what kind."""
     data = body["data"]
     if body["type"] == "alert.digest":
-        alerts = [{"data": alert} for alert in data["alerts"]]
-        return headline(alerts, data["owner"])
+        return str(data["text"]).partition("\n")[0]
     change = data["change"]
     score = "unknown" if change["score"] is None else f"{change['score']:g}"
-    said = {
+    what = {
         "opened": str(data["severity"]),
         "reopened": f"{data['severity']} again",
         "raised": f"now {data['severity']}",
@@ -72,7 +72,7 @@ def subject(body: Mapping[str, Any]) -> str:
         "resolved": "the alert is over",
         "closed": f"closed by {change['by']}",
     }[change["what"]]
-    return f"{shortened(change['account']['name'])} at {score}: {said}"
+    return f"{shortened(change['account']['name'])} at {score}: {what}"
 
 
 def shortened(name: str) -> str:
@@ -101,18 +101,20 @@ def _mailbox(name: str, address: str) -> Address:
     return Address(printed(name), local, domain)
 
 
-def _facts(body: dict[str, Any]) -> dict[str, Any]:
-    """What the templates show: the data, and its text as a headline, points and the rest."""
-    first, *lines = body["data"]["text"].split("\n") if "text" in body["data"] else _said(body)
+def _facts(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates show: the data, and its text as a headline, points and the rest.
+
+    Of a digest the points are its alerts, each with a line of its own.
+    """
+    data = body["data"]
+    facts = {"more": 0, **data, "colors": COLORS}
+    if body["type"] == "alert.digest":
+        lines = [(alert, said(alert)) for alert in data["alerts"]]
+        return {**facts, "headline": subject(body), "lines": lines}
+    first, *others = data["change"]["text"].split("\n")
     return {
-        **body["data"],
+        **facts,
         "headline": first,
-        "points": [line.removeprefix("- ") for line in lines if line.startswith("- ")],
-        "rest": [line for line in lines if not line.startswith("- ")],
-        "colors": {"critical": "#b42318", "warning": "#b54708", "info": "#175cd3"},
+        "points": [line.removeprefix("- ") for line in others if line.startswith("- ")],
+        "rest": [line for line in others if not line.startswith("- ")],
     }
-
-
-def _said(body: Mapping[str, Any]) -> list[str]:
-    lines: list[str] = body["data"]["change"]["text"].split("\n")
-    return lines

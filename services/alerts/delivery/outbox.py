@@ -39,14 +39,18 @@ async def due_destinations(connection: AsyncConnection, now_ms: int) -> list[str
 async def waiting(connection: AsyncConnection, now_ms: int) -> tuple[int, int]:
     """How many notifications are not yet delivered; how long the oldest due one has been due, ms.
 
-    A notification is due from when it was written, or from when it is to be tried again.
+    A notification is due from when it was written, or from when it is to be tried again; a line
+    of a digest from when the digest is to be made.
     """
     row = (
         await connection.execute(
             text(
                 "SELECT count(*) AS number,"
-                " min(greatest(at_ms, next_attempt_ms)) FILTER (WHERE status <> 'leased') AS due_ms"
-                " FROM alerts.notification WHERE status IN ('queued', 'retry', 'leased')"
+                " min(greatest(at_ms, next_attempt_ms)) FILTER (WHERE status IN ('queued', 'retry')"
+                " OR status = 'held' AND next_attempt_ms > 0) AS due_ms"
+                " FROM alerts.notification"
+                # In two parts, as its indexes are.
+                " WHERE status IN ('queued', 'retry', 'leased') OR status = 'held'"
             )
         )
     ).one()
