@@ -1,7 +1,7 @@
 """A mail server on loopback that answers as it is told, and keeps what it takes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -22,6 +22,7 @@ class Mailbox:
     recipients_script: list[str] = field(default_factory=list)
     script: list[str] = field(default_factory=list)
     letters: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     logins: int = 0
     port: int = 0
@@ -52,6 +53,7 @@ class Mailbox:
     ) -> str:
         """A letter."""
         assert isinstance(envelope.content, bytes)
+        self.raw.append(envelope.content)
         letter = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
@@ -73,6 +75,22 @@ async def mail_server(mailbox: Mailbox, **options: Any) -> AsyncIterator[Mailbox
     mailbox.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mailbox
+
+
+@asynccontextmanager
+async def answering(answers: Mapping[str, bytes]) -> AsyncIterator[Mailbox]:
+    """A server that answers each command as it is told ("" is the greeting), and takes nothing."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answers.get("", b"220 hello") + b"\r\n")
+        async for line in reader:
+            verb = line[:4].decode().strip().upper()
+            writer.write(answers.get(verb, b"250 fine") + b"\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield Mailbox(port=server.sockets[0].getsockname()[1])
 
 
 def mail(**others: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.decide import Act, act
@@ -28,12 +31,16 @@ from services.alerts.delivery.truth import Leased
 from services.alerts.notifications import Notification
 from services.alerts.pipeline import Alerts
 from shared import database
-from tests.alerts.mailbox import Mailbox, mail, mail_server, parts
+from tests.alerts.mailbox import Mailbox, answering, mail, mail_server, parts
 from tests.alerts.rows import claimed, records
 from tests.alerts.test_delivery import Wall, attempts, status
 from tests.alerts.world import PROFILE, RULE, World, config, health, tick
 
 AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
+WITHOUT_RULE = (
+    "UPDATE alerts.notification SET body = convert_to(cast(cast(convert_from(body, 'UTF8')"
+    " AS jsonb) #- '{data,rule}' AS text), 'UTF8')"
+)
 ROUTING: dict[str, Any] = {
     "destinations": {"mail": mail(), "log": {"type": "log"}},
     "to": ["mail"],
@@ -160,8 +167,8 @@ def test_any_name_arrives_as_it_is_and_breaks_nothing(name: str, subject: str | 
     _, html = parts(letter)
     seen.feed(html)
     assert seen.tags <= {"html", "body", "p", "ul", "li", "a"}
-    text = seen.text.replace("\n", " ").replace("= ?", "=?")
-    assert subject is not None or " ".join(name.split())[:70] in text
+    shown = seen.text.replace("\n", " ").replace("= ?", "=?")
+    assert subject is not None or " ".join(name.split())[:70] in shown
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -204,6 +211,57 @@ async def test_answers_of_a_mail_server(
     assert [one[1] for one in await status(engine)] == [ends]
     ids = [str(letter["Message-ID"]) for letter in mailbox.letters]
     assert len(set(ids)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ({"": b"554 go away"}, "unconfigured"),
+        ({"": b"421 busy"}, "transient"),
+        ({"EHLO": b"502 no", "HELO": b"502 no"}, "unconfigured"),
+        ({"EHLO": b"250-hi\r\n250 STARTTLS", "STAR": b"502 no"}, "unconfigured"),
+        ({"MAIL": b"550 not from you"}, "unconfigured"),
+        ({"MAIL": b"530 sign in"}, "unconfigured"),
+        ({"MAIL": b"450 l\x00at\xff\xc3er " + b"x" * 4000}, "transient"),
+        ({"RCPT": b"550 n\x00o\xff"}, "permanent"),
+        ({"DATA": b"554 n\x00o\xff"}, "permanent"),
+    ],
+)
+async def test_what_a_server_has_against_us_ends_no_letter(
+    engine: AsyncEngine, answers: dict[str, bytes], outcome: str
+) -> None:
+    async with answering(answers) as mailbox:
+        await firing(engine, ROUTING)
+        assert await sender(engine, mailbox).deliver_next("mail")
+    assert [one for one, _ in await attempts(engine)] == [outcome]
+
+
+async def test_no_encoded_word_makes_a_header_in_what_arrives(engine: AsyncEngine) -> None:
+    word = "=?utf-8?q?a=0D=0ABcc:_evil@example.com=0D=0AX-Injected:_1?="
+    async with mail_server(Mailbox()) as mailbox:
+        await firing(engine, ROUTING, name=word)
+        assert await sender(engine, mailbox).deliver_next("mail")
+    [raw] = mailbox.raw
+    assert heads(raw) == heads(bytes(letter_of("Acme")))
+    assert "evil" in str(mailbox.letters[0]["Subject"])
+    [note] = World(AT_ONCE).score(0, 55).notifications
+    assert heads(bytes(written(note, word))) == heads(raw)
+
+
+async def test_a_letter_that_cannot_be_written_ends_alone(engine: AsyncEngine) -> None:
+    async with mail_server(Mailbox()) as mailbox:
+        await firing(engine, ROUTING)
+        async with database.transaction(engine) as connection:
+            await connection.execute(text(WITHOUT_RULE))
+        assert await sender(engine, mailbox).deliver_next("mail")
+    assert await status(engine) == [("opened", "dead", 1, False)]
+
+
+def test_a_body_of_before_there_were_links_is_written() -> None:
+    [note] = World(AT_ONCE).score(0, 55).notifications
+    body = msgspec.json.decode(note.body)
+    del body["data"]["change"]["link"]
+    assert written(replace(note, body=msgspec.json.encode(body)), "Ana")["Subject"]
 
 
 async def test_a_server_that_is_not_there_is_tried_again(engine: AsyncEngine) -> None:
@@ -256,8 +314,19 @@ async def test_a_password_is_never_sent_in_the_clear(engine: AsyncEngine) -> Non
         url = f"smtp://ana:secret@127.0.0.1:{mailbox.port}"
         dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
         assert await dispatcher.deliver_next("mail")
-    assert await status(engine) == [("opened", "retry", 1, False)]
+    assert await status(engine) == [("opened", "queued", 0, False)]
     assert (mailbox.letters, mailbox.logins) == ([], 0)
+
+
+async def test_a_certificate_that_nobody_vouches_for_keeps_the_message(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    async with mail_server(Mailbox(), tls_context=certificate(tmp_path)) as mailbox:
+        await firing(engine, ROUTING)
+        url = f"smtp://ana:secret@localhost:{mailbox.port}"
+        dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
+        assert await dispatcher.deliver_next("mail")
+    assert await status(engine) == [("opened", "queued", 0, False)]
 
 
 @pytest.mark.parametrize(("password", "ends"), [("secret", "sent"), ("wrong", "queued")])

@@ -88,7 +88,7 @@ async def hand_in(
             await client.connect()
             begun = True
             await client.send_message(letter, sender=sender, recipients=[recipient])
-    except (*LOST, UnicodeError) as error:
+    except (*LOST, ValueError) as error:
         return _of_failure(server, error, begun=begun)
     else:
         with suppress(*LOST):
@@ -104,7 +104,9 @@ def _of_failure(server: MailServer, error: Exception, *, begun: bool) -> Outcome
     match error:
         case SMTPRecipientsRefused():
             return _of_code(error.recipients[0].code, error.recipients[0].message)
-        case SMTPAuthenticationError() | UnicodeError():
+        case ValueError() if begun:
+            return Outcome("permanent", f"It cannot be sent as a letter: {error}.")
+        case SMTPAuthenticationError() | ValueError():
             return _refused(server, error)
         case SMTPResponseException():
             is_of_us = not begun or isinstance(error, SMTPSenderRefused)
@@ -113,7 +115,8 @@ def _of_failure(server: MailServer, error: Exception, *, begun: bool) -> Outcome
             return _of_code(error.code, error.message)
         case _ if begun:
             return Outcome("unknown", f"No answer, but it may have arrived: {error!r}.")
-        case _ if CERTIFICATE in str(error):
+        # An exception of no kind of its own: STARTTLS, or signing in, is not offered.
+        case _ if CERTIFICATE in str(error) or type(error) is SMTPException:
             return _refused(server, error)
     return Outcome("transient", f"{server.hostname}:{server.port} cannot be reached: {error}.")
 
