@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from ssl import SSLContext
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -66,11 +67,16 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail_server(mailbox: Mailbox, **options: Any) -> AsyncIterator[Mailbox]:
+async def mail_server(
+    mailbox: Mailbox, tls_from_start: SSLContext | None = None, **options: Any
+) -> AsyncIterator[Mailbox]:
     """The server, for as long as the context lasts."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(mailbox, enable_SMTPUTF8=False, **options), "127.0.0.1", 0
+        lambda: SMTP(mailbox, enable_SMTPUTF8=False, **options),
+        "127.0.0.1",
+        0,
+        ssl=tls_from_start,
     )
     mailbox.port = server.sockets[0].getsockname()[1]
     async with server:

@@ -318,12 +318,16 @@ async def test_a_password_is_never_sent_in_the_clear(engine: AsyncEngine) -> Non
     assert (mailbox.letters, mailbox.logins) == ([], 0)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "option"), [("smtp", "tls_context"), ("smtps", "tls_from_start")]
+)
 async def test_a_certificate_that_nobody_vouches_for_keeps_the_message(
-    engine: AsyncEngine, tmp_path: Path
+    engine: AsyncEngine, tmp_path: Path, scheme: str, option: str
 ) -> None:
-    async with mail_server(Mailbox(), tls_context=certificate(tmp_path)) as mailbox:
+    options: dict[str, Any] = {option: certificate(tmp_path)}
+    async with mail_server(Mailbox(), **options) as mailbox:
         await firing(engine, ROUTING)
-        url = f"smtp://ana:secret@localhost:{mailbox.port}"
+        url = f"{scheme}://ana:secret@localhost:{mailbox.port}"
         dispatcher = Dispatcher(engine, httpx2.AsyncClient(), {"SMTP": url}, Wall())
         assert await dispatcher.deliver_next("mail")
     assert await status(engine) == [("opened", "queued", 0, False)]
