@@ -22,17 +22,21 @@ def send(events: list[dict[str, Any]]) -> dict[str, Any]:
     request = urllib.request.Request(
         f"{URL}/v1/events",
         json.dumps(events).encode(),
-        {"Authorization": f"Bearer {os.environ['MYAKU_WRITE_KEY']}"},
+        {"Authorization": f"Bearer {os.environ.get('MYAKU_WRITE_KEY', '')}"},
     )
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
-            if error.code not in (429, 503) or attempt == ATTEMPTS:
-                raise SystemExit(json.load(error)["detail"]) from None
-            time.sleep(float(error.headers.get("Retry-After", "5")))
-    raise AssertionError
+            why, pause_seconds = json.load(error)["detail"], error.headers.get("Retry-After", "5")
+            if error.code not in (408, 429, 503):
+                raise SystemExit(why) from None
+        except OSError as error:
+            why, pause_seconds = f"{URL} does not answer: {error}", "1"
+        if attempt < ATTEMPTS:
+            time.sleep(float(pause_seconds))
+    raise SystemExit(why)
 
 
 answer = send(

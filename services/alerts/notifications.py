@@ -10,7 +10,14 @@ from msgspec.structs import replace
 from services.alerts.alert import Alert, Lane, Reason, digest, outside
 from services.alerts.routing import Owner
 from services.alerts.rules import NoteKind, Reference, Transition, Was, Way
-from services.alerts.wording import Facts, account_name, message, reason_text, render_title
+from services.alerts.wording import (
+    Facts,
+    account_name,
+    message,
+    reason_text,
+    render_title,
+    trends,
+)
 from shared.events import Driver, Health
 from shared.times import iso_time
 
@@ -110,7 +117,7 @@ def compose(
         "reason": event.reason,
         "score": facts.health.score,
         "band": facts.health.band,
-        **_drop(facts),
+        **_drop(facts, event.at_ms),
         "account": _account(facts.health),
         "owner_known": alert.owner_known,
         "link": console_url and f"{console_url.rstrip('/')}/alerts/{quote(alert.id)}",
@@ -133,8 +140,9 @@ def compose(
     )
 
 
-def _drop(facts: Facts) -> dict[str, Any]:
+def _drop(facts: Facts, at_ms: int) -> dict[str, Any]:
     score, reference = facts.health.score, facts.reference
+    change_7d, change_28d = trends(facts.health, at_ms)
     points = None
     if score is not None and reference is not None:
         points = round(score - reference.score, 1)
@@ -142,8 +150,8 @@ def _drop(facts: Facts) -> dict[str, Any]:
         "previous_score": reference.score if reference else None,
         "previous_at": reference.as_of if reference else None,
         "points": points,
-        "change_7d": facts.health.change_7d,
-        "change_28d": facts.health.change_28d,
+        "change_7d": change_7d,
+        "change_28d": change_28d,
     }
 
 

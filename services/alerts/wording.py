@@ -9,8 +9,11 @@ from typing import Any
 from services.alerts.alert import Alert
 from services.alerts.rules import Reference, Transition, Was
 from shared.events import Driver, Health
+from shared.times import time_ms
 
 DAY_MS = 86_400_000
+CURRENT_MS_MAX = 2 * DAY_MS
+"""A record stands until something in it changes: older than this, it tells no trend."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,12 @@ def _measure(measure: str) -> str:
 def message(alert: Alert, event: Transition, facts: Facts) -> str:
     """The message in words: what happened, why, and what is at stake."""
     lines = [_headline(alert, event, facts)]
-    if event.note and event.note.kind in ("opened", "reopened", "raised"):
+    is_news = event.note is not None and event.note.kind in ("opened", "reopened", "raised")
+    if is_news:
         lines += [f"- {reason.text}" for reason in alert.reasons]
     owner = alert.owner if alert.owner_known else f"{alert.owner} (owner unknown)"
     lines.append(_stake(facts.health.profile, owner))
-    if alert.play:
+    if is_news and alert.play:
         lines.append(f"What to do: {alert.play}")
     return "\n".join(lines)
 
@@ -79,7 +83,7 @@ def _headline(alert: Alert, event: Transition, facts: Facts) -> str:
         return f"{event.by} closed the alert for {name}: {_words(event.reason)}."
     if kind == "resolved":
         return _ended(alert, event, facts.health)
-    return f"{name} is at {_score(facts.health)}{_fall(facts)}."
+    return f"{name} is at {_score(facts.health)}{_fall(facts, event.at_ms)}."
 
 
 def _ended(alert: Alert, event: Transition, health: Health) -> str:
@@ -97,7 +101,14 @@ def _score(health: Health) -> str:
     return f"{_number(health.score)} ({_words(health.band or 'no band')})"
 
 
-def _fall(facts: Facts) -> str:
+def trends(health: Health, at_ms: int) -> tuple[float | None, float | None]:
+    """The changes in 7 and in 28 days; those of a record that is old say nothing of now."""
+    if at_ms - time_ms(health.as_of) > CURRENT_MS_MAX:
+        return None, None
+    return health.change_7d, health.change_28d
+
+
+def _fall(facts: Facts, at_ms: int) -> str:
     """`, 24.3 points below the 72.3 of 2026-11-02; −8.6 in 7 days`: what is known of it."""
     health, reference = facts.health, facts.reference
     said = ""
@@ -106,8 +117,10 @@ def _fall(facts: Facts) -> str:
         side = "below" if points <= 0 else "above"
         day = reference.as_of[:10]
         said = f", {abs(points):.1f} points {side} the {_number(reference.score)} of {day}"
-    trends = ((health.change_7d, 7), (health.change_28d, 28))
-    moves = [f"{change:+.1f} in {days} days" for change, days in trends if change is not None]
+    if at_ms - time_ms(health.as_of) > CURRENT_MS_MAX:
+        return f"{said}; unchanged since {health.as_of[:10]}"
+    changes = zip(trends(health, at_ms), (7, 28), strict=True)
+    moves = [f"{change:+.1f} in {days} days" for change, days in changes if change is not None]
     return said + ("; " + ", ".join(moves) if moves else "")
 
 

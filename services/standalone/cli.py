@@ -56,7 +56,9 @@ def register(app: typer.Typer) -> None:
         ] = False,
         ports_from: Annotated[
             int | None,
-            typer.Option(min=0, max=65000, help="First of the ports to use; 0: any free ones."),
+            typer.Option(
+                min=0, max=65000, help="N: events at N+1, scoring N+2, alerts N+3; 0: any free."
+            ),
         ] = None,
     ) -> None:
         """Run everything: broker, database and services, until Ctrl-C."""

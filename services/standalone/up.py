@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from services.standalone import broker, checks, keys, ports, postgres, superviso
 from services.standalone.drain import drain
 from services.standalone.installation import Installation
 from shared import database, topics
+from shared.configuration import revision
 from shared.configuration.files import SHIPPED, read_document
 from shared.configuration.secrets import missing_secrets
 from shared.data_dir import DEFAULT, DataDir, UpFile
@@ -69,7 +70,7 @@ async def running(options: Options, console: Console) -> AsyncIterator[Installat
             database_url = await _start_database(stack, installation, options)
             address = await _start_broker(stack, installation, options)
             settings = _settings(options, data_dir, address, database_url, chosen)
-            await _prepare(options, settings, document)
+            await _prepare(options, settings, document, installation.say)
         installation.up_file = _up_file(options, settings, chosen)
         with console.status("Starting the services …"):
             await _start_services(stack, installation)
@@ -83,13 +84,21 @@ async def running(options: Options, console: Console) -> AsyncIterator[Installat
             await _finish(installation, settings)
 
 
-async def _prepare(options: Options, settings: Settings, document: dict[str, Any]) -> None:
+async def _prepare(
+    options: Options, settings: Settings, document: dict[str, Any], say: Callable[[str], None]
+) -> None:
     """The tables, the topics and the configuration, as the services expect them."""
     database_url = settings.database_url.get_secret_value()
     await database.migrate(database_url)
     if options.clock == "events":
         await checks.refuse_live(database_url)
-    (await followed(database_url)).refuse_other_zone(document)
+    before = await followed(database_url)
+    before.refuse_other_zone(document)
+    if before.configurations and not before.is_in_force(revision(document)):
+        say(
+            f"Another configuration was in force: from now on it is that of {options.config};"
+            " name another directory with --config."
+        )
     await keys.make(settings)
     await topics.create_log(
         settings,

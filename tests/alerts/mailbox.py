@@ -1,11 +1,14 @@
 """A mail server on loopback that answers as it is told, and keeps what it takes."""
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
@@ -110,3 +113,14 @@ def parts(letter: EmailMessage) -> tuple[str, str]:
     assert isinstance(text, EmailMessage)
     assert isinstance(html, EmailMessage)
     return text.get_content(), html.get_content()
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    """A server's context, with a certificate for localhost that has just been made."""
+    names = ("-keyout", directory / "key.pem", "-out", directory / "cert.pem")
+    made = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    also = ("-addext", "subjectAltName=DNS:localhost")
+    subprocess.run(["openssl", "req", "-x509", *made, *also, *names], check=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context

@@ -6,9 +6,8 @@ import pytest
 
 from services.alerts.state import Effects
 from shared.events import Cause, Driver, ScorecardName
-from tests.alerts.world import RULE, World, config, health, no_rules, tick
+from tests.alerts.world import AT_ONCE, World, config, health, no_rules, tick
 
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 MILD: dict[str, Any] = {
     **AT_ONCE,
     "levels": [

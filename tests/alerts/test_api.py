@@ -13,9 +13,8 @@ from shared import database
 from shared.access import Keyring
 from tests import callers
 from tests.alerts.rows import claimed, nobody, records
-from tests.alerts.world import RULE, config, health, tick
+from tests.alerts.world import AT_ONCE, config, health, tick
 
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 SHAPE = {
     "id",
     "rule",

@@ -1,13 +1,11 @@
 """Delivery: a real outbox, and a real receiver on loopback that answers as it likes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import msgspec
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook
@@ -22,9 +20,7 @@ from shared.events import Mode
 from shared.operations import Readiness
 from tests.alerts.receiver import OLDER, SECRET, receiving, webhook
 from tests.alerts.rows import claimed, records
-from tests.alerts.world import HOUR_MS, MINUTE_MS, RULE, at_ms, config, health, tick
-
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
+from tests.alerts.world import AT_ONCE, HOUR_MS, MINUTE_MS, at_ms, config, health, tick
 
 
 class Wall:
@@ -35,19 +31,6 @@ class Wall:
 
     def __call__(self) -> int:
         return self.ms
-
-
-@pytest_asyncio.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    opened = database.create(database_url)
-    yield opened
-    await opened.dispose()
-
-
-@pytest_asyncio.fixture
-async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(follow_redirects=False, trust_env=False) as opened:
-        yield opened
 
 
 async def firing(engine: AsyncEngine, destination: dict[str, Any], accounts: int = 1) -> Alerts:

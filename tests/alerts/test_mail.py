@@ -1,42 +1,26 @@
 """E-mail: what is written, to whom, and what follows from a mail server's answer."""
 
 import asyncio
-import ssl
-import subprocess
-from base64 import b64encode
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from email import message_from_bytes
-from email.message import EmailMessage
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import msgspec
 import pytest
-import pytest_asyncio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.alerts.decide import Act, act
 from services.alerts.delivery import outbox
 from services.alerts.delivery.dispatcher import Dispatcher
-from services.alerts.delivery.letter import write
 from services.alerts.delivery.mail import MailServer
 from services.alerts.delivery.mail import mail_server as read_url
-from services.alerts.delivery.truth import Leased
-from services.alerts.notifications import Notification
 from services.alerts.pipeline import Alerts
 from shared import database
-from tests.alerts.mailbox import Mailbox, answering, mail, mail_server, parts
+from tests.alerts.letters import heads, letter_of, written
+from tests.alerts.mailbox import Mailbox, answering, certificate, mail, mail_server, parts
 from tests.alerts.rows import claimed, records
 from tests.alerts.test_delivery import Wall, attempts, status
-from tests.alerts.world import PROFILE, RULE, World, config, health, tick
+from tests.alerts.world import AT_ONCE, PROFILE, World, config, health, tick
 
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 WITHOUT_RULE = (
     "UPDATE alerts.notification SET body = convert_to(cast(cast(convert_from(body, 'UTF8')"
     " AS jsonb) #- '{data,rule}' AS text), 'UTF8')"
@@ -46,13 +30,6 @@ ROUTING: dict[str, Any] = {
     "to": ["mail"],
     "fallback": "cs@example.com",
 }
-
-
-@pytest_asyncio.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    opened = database.create(database_url)
-    yield opened
-    await opened.dispose()
 
 
 async def firing(engine: AsyncEngine, routing: dict[str, Any], **profile: Any) -> Alerts:
@@ -95,94 +72,6 @@ async def test_a_letter_says_what_the_webhook_says_and_its_thread_goes_on(
         assert "MRR 1,200.00 EUR" in said
         assert "Call them." in said
         assert "https://myaku.example.com/alerts/al_" in said
-
-
-class Seen(HTMLParser):
-    """The text that a reader sees, and the tags."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = ""
-        self.tags: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.add(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def letter_of(name: str) -> EmailMessage:
-    """The letter of an alert for an account of this name."""
-    world = World(AT_ONCE)
-    effects = world.score(0, 55, profile={**PROFILE, "name": name})
-    [note] = effects.notifications
-    return written(note, name)
-
-
-def written(note: Notification, name: str) -> EmailMessage:
-    """The letter of a notification, to somebody of this name."""
-    leased = Leased(
-        0, note.id, note.alert_id, 1, "mail", "ana@example.com", note.kind, note.body, 0, False, ""
-    )
-    return write(leased, "health@example.com", name, 0)
-
-
-def heads(raw: bytes) -> list[str]:
-    """The names of the header lines, as whoever receives the bytes reads them."""
-    return message_from_bytes(raw).keys()
-
-
-def test_nor_does_who_acts_on_an_alert() -> None:
-    world = World(AT_ONCE)
-    world.score(0, 55)
-    taken = Act("acknowledge", "ana\r\nBcc: evil@example.com")
-    effects = act(world.state, ("acme", "churn_risk", ""), taken, deliver_history=False)
-    [note] = effects.notifications
-    letter = written(note, "Ana")
-    assert letter["Subject"] == "Acme at 55: ana Bcc: evil@example.com has taken it on"
-
-
-@pytest.mark.parametrize(
-    ("name", "subject"),
-    [
-        ("脈株式会社 🫀", "脈株式会社 🫀 at 55: warning"),
-        ('<b>Bold</b> & "Söhne" <script>x</script>', None),
-        ("Acme\r\nBcc: evil@example.com\r\n\r\nhello", None),
-        ("a" * 2000, "a" * 79 + "… at 55: warning"),
-        ("\u202egnp.exe\x00\x1b[31m", "gnp.exe [31m at 55: warning"),
-        ("  \t ", "acme at 55: warning"),
-        ("=?utf-8?q?a=0D=0ABcc:_evil@example.com=0D=0AX-Injected:_1?=", None),
-        ("=?utf-8?b?YQ0KQmNjOiBldmlsQGV4YW1wbGUuY29t?=", None),
-        ("=?utf-8?q?a=0D=0A=0D=0Abody?=", None),
-    ],
-)
-def test_any_name_arrives_as_it_is_and_breaks_nothing(name: str, subject: str | None) -> None:
-    letter = letter_of(name)
-    raw = bytes(letter)
-    assert heads(raw) == heads(bytes(letter_of("Acme")))
-    if subject is not None:
-        assert letter["Subject"] == subject
-    seen = Seen()
-    _, html = parts(letter)
-    seen.feed(html)
-    assert seen.tags <= {"html", "body", "p", "ul", "li", "a"}
-    shown = seen.text.replace("\n", " ").replace("= ?", "=?")
-    assert subject is not None or " ".join(name.split())[:70] in shown
-
-
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(
-    st.one_of(
-        st.text(max_size=60),
-        st.binary(max_size=40).map(lambda raw: f"=?utf-8?b?{b64encode(raw).decode()}?="),
-        st.text("=?utf8qb0DA:_ \r\n", max_size=60),
-    )
-)
-def test_no_name_makes_a_header(name: str) -> None:
-    letter = letter_of(name)
-    assert heads(bytes(letter)) == heads(bytes(letter_of("Acme")))
-    assert "\n" not in str(letter["Subject"])
 
 
 @pytest.mark.parametrize(
@@ -255,13 +144,6 @@ async def test_a_letter_that_cannot_be_written_ends_alone(engine: AsyncEngine) -
             await connection.execute(text(WITHOUT_RULE))
         assert await sender(engine, mailbox).deliver_next("mail")
     assert await status(engine) == [("opened", "dead", 1, False)]
-
-
-def test_a_body_of_before_there_were_links_is_written() -> None:
-    [note] = World(AT_ONCE).score(0, 55).notifications
-    body = msgspec.json.decode(note.body)
-    del body["data"]["change"]["link"]
-    assert written(replace(note, body=msgspec.json.encode(body)), "Ana")["Subject"]
 
 
 async def test_a_server_that_is_not_there_is_tried_again(engine: AsyncEngine) -> None:
@@ -347,17 +229,6 @@ async def test_with_tls_we_log_in(
         assert await dispatcher.deliver_next("mail")
     assert [one[1] for one in await status(engine)] == [ends]
     assert (len(mailbox.letters), mailbox.logins > 0) == (int(ends == "sent"), True)
-
-
-def certificate(directory: Path) -> ssl.SSLContext:
-    """A server's context, with a certificate for localhost that has just been made."""
-    names = ("-keyout", directory / "key.pem", "-out", directory / "cert.pem")
-    made = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
-    also = ("-addext", "subjectAltName=DNS:localhost")
-    subprocess.run(["openssl", "req", "-x509", *made, *also, *names], check=True)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
-    return context
 
 
 @pytest.mark.parametrize(

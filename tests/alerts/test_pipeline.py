@@ -2,35 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.api import create_app
 from services.alerts.records import RawRecord
-from shared import database
 from shared.access import Keyring
 from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Fenced
 from tests import callers
 from tests.alerts.rows import claimed, nobody, one, records, tables
-from tests.alerts.world import RULE, barrier, config, health, no_rules, passed_on, tick
+from tests.alerts.world import AT_ONCE, barrier, config, health, no_rules, passed_on, tick
 from tests.processes import until
-
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
-
-
-@pytest_asyncio.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    opened = database.create(database_url)
-    yield opened
-    await opened.dispose()
 
 
 def history(seed: int, accounts: int = 8, days: int = 60) -> list[RawRecord]:

@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from services.alerts.decide import Act, act
-from tests.alerts.world import RULE, World, at_ms, config, health, no_rules, tick
+from tests.alerts.world import AT_ONCE, RULE, World, at_ms, config, health, no_rules, tick
 
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 KEY = ("acme", "churn_risk", "")
 
 
@@ -43,6 +42,31 @@ def test_a_breach_that_lasts_fires_once_and_says_why() -> None:
         "Renews on 2026-05-01; MRR 1,200.00 EUR; owner ana@example.com.\n"
         "What to do: Call them."
     )
+
+
+@pytest.mark.parametrize(
+    ("hold", "said", "change_7d"),
+    [("24h", "-8.6 in 7 days.", -8.6), ("49h", "unchanged since 2026-03-02.", None)],
+)
+def test_a_record_that_stands_for_days_tells_no_trend(
+    hold: str, said: str, change_7d: float | None
+) -> None:
+    world = World({**RULE, "for": hold})
+    world.score(-0.5, 80)
+    world.score(0, 55)
+    [note] = world.advance(60).notifications
+    change = msgspec.json.decode(note.body)["data"]["change"]
+    assert change["text"].split("\n")[0].endswith(said)
+    assert change["change_7d"] == change_7d
+
+
+def test_who_acts_is_not_told_what_to_do() -> None:
+    world = World(AT_ONCE)
+    world.score(0, 55)
+    taken = act(world.state, KEY, Act("acknowledge", "ana"), deliver_history=False)
+    text = msgspec.json.decode(taken.notifications[0].body)["data"]["change"]["text"]
+    assert text.startswith("ana has taken on the alert for Acme.")
+    assert "What to do" not in text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,11 +18,9 @@ from shared.settings import Settings
 from tests import callers
 from tests.alerts.receiver import SECRET, receiving, webhook
 from tests.alerts.rows import one
-from tests.alerts.world import RULE, barrier, config, health, tick
+from tests.alerts.world import AT_ONCE, barrier, config, health, tick
 from tests.conftest import SECRET_KEY, settings_for
 from tests.processes import until
-
-AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 
 
 def free_port() -> int:

@@ -44,6 +44,7 @@ RULE: dict[str, Any] = {
     "clear_for": "24h",
     "play": "Call them.",
 }
+AT_ONCE: dict[str, Any] = {**RULE, "for": "0s", "clear_for": "0s"}
 ROUTING: dict[str, Any] = {
     "fallback": "cs-ops",
     "destinations": {"log": {"type": "log"}},

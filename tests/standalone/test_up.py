@@ -16,10 +16,13 @@ from sqlalchemy import text
 from services.standalone import up
 from services.standalone.up import Options
 from shared import database
+from shared.configuration import revision
+from shared.configuration.files import read_document
 from shared.data_dir import DataDir
 from shared.events import Config, encode
 from shared.runtime import UserError, listen, now_ms
 from shared.times import iso_time
+from tests.conftest import settings_for
 from tests.end_to_end import small_history
 from tests.end_to_end.installation import MYAKU, Installation, run, start
 from tests.end_to_end.installation import up as running
@@ -97,6 +100,35 @@ async def test_a_database_that_cannot_be_used(
 async def test_a_kafka_that_is_no_address(tmp_path: Path, config: Path, database_url: str) -> None:
     options = Options(tmp_path / "data", config=config, kafka="nohost", database=database_url)
     assert (await refusal(options)).startswith("--kafka does not name a broker")
+
+
+async def test_what_was_published_is_not_undone_in_silence(
+    tmp_path: Path, config: Path, database_url: str, tansu_address: str
+) -> None:
+    options = Options(tmp_path / "data", config=config, kafka=tansu_address, database=database_url)
+    document = read_document(config)
+    settings = settings_for(tansu_address, database_url)
+
+    async def prepared(in_force: str) -> list[str]:
+        engine = database.create(database_url)
+        async with database.transaction(engine) as connection:
+            await connection.exec_driver_sql("DELETE FROM scoring.configuration")
+            await connection.exec_driver_sql(
+                "INSERT INTO scoring.partition (partition, log_id, epoch, next, owner, partitions)"
+                " VALUES (0, 'log', 1, 0, '', 1) ON CONFLICT DO NOTHING"
+            )
+            await connection.exec_driver_sql(
+                "INSERT INTO scoring.configuration VALUES (0, 'active', $1)",
+                (encode(Config(in_force, document)),),
+            )
+        await engine.dispose()
+        said: list[str] = []
+        await up._prepare(options, settings, document, said.append)
+        return said
+
+    [said] = await prepared("sha256:another")
+    assert said.startswith("Another configuration was in force: from now on it is that of")
+    assert await prepared(revision(document)) == []
 
 
 async def test_another_time_zone_than_the_days_were_counted_in(

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.delivery import gathering, outbox
 from services.alerts.delivery.fallback import pass_on
-from services.alerts.delivery.letter import printed
 from services.alerts.delivery.outcome import (
     MAIL_PAUSES_SECONDS,
     PAUSES_SECONDS,
@@ -18,6 +17,7 @@ from services.alerts.delivery.outcome import (
     UNCONFIGURED_MS,
     Outcome,
 )
+from services.alerts.delivery.printed import printed
 from services.alerts.delivery.send import Means, send
 from services.alerts.delivery.truth import Leased, is_untrue
 from services.alerts.routing import Directory

@@ -1,6 +1,5 @@
 """A notification as an e-mail: text and HTML, safe whatever an account is called."""
 
-import re
 from collections.abc import Mapping
 from email import message_from_bytes
 from email.headerregistry import Address
@@ -11,12 +10,11 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from services.alerts.delivery.printed import printed, printed_lines
 from services.alerts.delivery.truth import Leased
 from services.alerts.digests import said
 
 NAME_CHARACTERS_MAX = 80
-UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, what turns the direction of writing, and halves of characters."""
 SENDER_NAME = "Myaku"
 COLORS = {"critical": "#b42318", "warning": "#b54708", "info": "#175cd3"}
 
@@ -81,19 +79,6 @@ def shortened(name: str) -> str:
     if len(short) <= NAME_CHARACTERS_MAX:
         return short
     return short[: NAME_CHARACTERS_MAX - 1].rstrip() + "…"
-
-
-def printed(text: str) -> str:
-    """One line of characters that can be seen: nothing in it can become a header of its own.
-
-    Nor what is written as an encoded word: it would be decoded, with the line breaks in it.
-    """
-    return " ".join(UNPRINTED.sub(" ", text).replace("=?", "= ?").split())
-
-
-def printed_lines(text: str) -> str:
-    """The same, line by line."""
-    return "\n".join(UNPRINTED.sub(" ", line).rstrip() for line in text.split("\n"))
 
 
 def _mailbox(name: str, address: str) -> Address:
