@@ -116,8 +116,29 @@ async def check(engine: AsyncEngine, url: str) -> None:
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1 FROM scoring.partition LIMIT 1"))
+            found = await connection.run_sync(_revision)
     except LOST as error:
         raise unavailable(url, error) from error
+    # A newer one is that of the release which is being rolled out beside this one.
+    revisions = [
+        script.revision for script in ScriptDirectory.from_config(_scripts()).walk_revisions()
+    ]
+    if found in revisions[1:]:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise DatabaseUnavailable(
+            f"The database at {shown} has the schema of an older version ({found}, not"
+            f" {revisions[0]}): run `myaku db migrate`."
+        )
+
+
+def _scripts() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 async def migrate(url: str) -> tuple[str | None, str]:
@@ -125,8 +146,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
 
     Of several that do it at the same time one works and the others wait for it. Raises UserError.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _scripts()
     engine = create(url, connections=1, application="myaku-migrate", patience_seconds=None)
     try:
         async with transaction(engine) as connection:
@@ -143,7 +163,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
 
 
 def _upgrade(connection: Connection, config: Config) -> tuple[str | None, str]:
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = _revision(connection)
     newest = ScriptDirectory.from_config(config).get_current_head()
     assert newest
     config.attributes["connection"] = connection
