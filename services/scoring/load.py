@@ -15,6 +15,7 @@ from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.facts import LATEST, refresh_profile
 from services.scoring.engine.fold import account_hashes, create_account
 from services.scoring.engine.hashes import HashSet
+from services.scoring.engine.overrides import OVERRIDE, refresh_override
 from services.scoring.engine.plan import compile_plan
 from services.scoring.engine.replan import new_signal
 from services.scoring.engine.state import (
@@ -121,6 +122,8 @@ async def _load_accounts(reader: _Reader, state: State) -> None:
     for account, name, time_ms, event_id, value in await reader.rows("fact", columns):
         fact = Fact(time_ms, event_id, msgspec.json.decode(value))
         state.accounts.facts[account][name] = fact
+        if name == OVERRIDE:
+            refresh_override(state, account)
 
 
 async def _load_signals(reader: _Reader, state: State) -> None:

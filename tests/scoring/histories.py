@@ -72,10 +72,28 @@ PROPERTIES = {
     "name": ("Acme", "Beta", 1, True, {"a": 1}, {"a": 1.0}, {"a": True}),
     "closed": (True, False),
 }
+OVERRIDES = (
+    {"score": 12.34, "author": "ana", "reason": "they told us"},
+    {"score": 100, "author": "", "reason": ""},
+    {"score": 0, "author": "ben", "reason": "merged"},
+    {"score": None, "author": "ana"},
+    {"score": 100.1},
+    {"score": "80", "author": "ana", "reason": "not a number"},
+    {"score": True, "author": "ana"},
+    {"author": "ana"},
+    {"score": 50, "author": None},
+)
+"""What an override says beside its end: some of it cannot be read."""
 TYPES = (
     *("report.run", "report.run", "export.made", "export.made", "survey.answered"),
     *("account.updated", "account.updated", "subscription.started", "subscription.cancelled"),
-    *("subscription.renewed", "account.closed", "support.ticket_opened", "user.joined"),
+    *(
+        "subscription.renewed",
+        "account.closed",
+        "account.overridden",
+        "support.ticket_opened",
+        "user.joined",
+    ),
 )
 LAGS = (0, 0, 0, -1, -3 * HOUR, -23 * HOUR, -DAY, -DAY - 1, -3 * DAY, -29 * DAY, -60 * DAY)
 FAR = (-119 * DAY, -120 * DAY, -121 * DAY, -200 * DAY, HOUR, 5 * HOUR, DAY, DAY + HOUR, 40 * DAY)
@@ -128,6 +146,22 @@ happenings = st.builds(
     corrected=st.none() | st.sampled_from((DAY, 2 * DAY, 3 * DAY, -130 * DAY)),
     again=st.none() | st.none() | st.integers(1, 6),
 )
+overridings = st.builds(
+    Happening,
+    account=st.sampled_from(ACCOUNTS),
+    kind=st.just("account.overridden"),
+    lag=st.sampled_from(LAGS),
+    user=st.none(),
+    properties=st.builds(
+        lambda given, lasts: {**given, "lasts": lasts},
+        st.sampled_from(OVERRIDES),
+        st.sampled_from((-1, 0, 1, HOUR, DAY, 3 * DAY, 40 * DAY)),
+    ),
+    heard_after=st.just(1000),
+    id=st.sampled_from(("a", "b", "é", "z")),
+    corrected=st.none(),
+    again=st.none() | st.none() | st.integers(1, 6),
+)
 SPANS = (0, 1, HOUR, 5 * HOUR, 13 * HOUR, DAY, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 121 * DAY, -HOUR)
 passings = st.builds(
     Passing,
@@ -166,6 +200,9 @@ class Teller:
     def happening(self, step: Happening) -> Record:
         """A new event, or one told before, received anew."""
         instant = max(0, self.now + step.lag)
+        properties = dict(step.properties)
+        if "lasts" in properties:
+            properties["expires_at"] = at(max(0, instant + properties.pop("lasts")))
         body: dict[str, Any] = {
             "id": f"{step.id}{len(self.told)}",
             "type": step.kind,
@@ -173,7 +210,7 @@ class Teller:
             "user_id": step.user,
             "time": at(instant),
             "source": "app",
-            "properties": step.properties,
+            "properties": properties,
         }
         if step.corrected is not None:
             body["original_time"] = at(max(0, instant + step.corrected))
@@ -200,7 +237,7 @@ def histories(draw: st.DrawFn, modes: tuple[str, ...] = ("history",)) -> list[Re
     of_zone = documents(zone)
     others = st.builds(Other, st.sampled_from(ODD) | st.builds(config, of_zone))
     steps = st.lists(
-        st.one_of(happenings, happenings, happenings, happenings, passings, passings, others),
+        st.one_of(*[happenings] * 4, *[passings] * 2, overridings, others),
         min_size=1,
         max_size=40,
     )

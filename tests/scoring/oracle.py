@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
+from tests.scoring.oracle_acts import learn_override
 from tests.scoring.oracle_health import Scored, publish
 from tests.scoring.oracle_metrics import (
     HORIZON,
@@ -230,7 +231,7 @@ class Oracle:
                 value = number(event["properties"].get(signal.property))
                 found += [] if value is None else [(signal, value)]
         results = [account.learn(k, Fact(time, event["id"].encode(), v)) for k, v in found]
-        return any(results)
+        return any([*results, learn_override(account, event)])
 
     def credit(self, account: Scored, event: dict[str, Any], day: int) -> None:
         """Credit every signal that counts the event."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scoring.oracle_metrics import Account, Rules
+from tests.scoring.oracle_metrics import Account, Fact, Rules
 from tests.scoring.oracle_records import rfc3339
 from tests.scoring.oracle_score import Evaluation, json_value
 
@@ -22,6 +22,7 @@ class Scored(Account):
     sequence: int = 0
     time_parts: Counter[str] = field(default_factory=Counter)
     history: dict[int, Evaluation] = field(default_factory=dict)
+    override: Fact | None = None
     health: dict[str, Any] = field(default_factory=dict)
 
 

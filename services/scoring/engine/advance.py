@@ -10,6 +10,7 @@ from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import account_hashes, fold
+from services.scoring.engine.overrides import end_overrides
 from services.scoring.engine.plan import compile_plan
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
@@ -173,6 +174,7 @@ class _Step:
         while clock.running_day < last_day:
             self._close()
         clock.now_ms = to_ms
+        end_overrides(state)
         clock.live = clock.live or goes_live
         self._publish_touched()
         if to_ms != before_ms:
@@ -213,6 +215,9 @@ class _Step:
             accounts.touched[touched] = False
         day = state.day
         turn_day(state)
+        midnight_ms = state.plan.calendar.begins_ms(state.day)
+        state.clock.now_ms = midnight_ms
+        end_overrides(state)
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
         moved = evaluation.contributions - state.evaluated[: accounts.count]
@@ -220,8 +225,6 @@ class _Step:
         self.effects.health.update(np.flatnonzero(moved.any(axis=1)).tolist())
         state.evaluated[: accounts.count] = evaluation.contributions
         self._write_history(day, evaluation.tenths, evaluation.coverage)
-        midnight_ms = state.plan.calendar.begins_ms(state.day)
-        state.clock.now_ms = midnight_ms
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
         accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = evaluation.tenths
         forget(state, self.effects)

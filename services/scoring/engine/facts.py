@@ -8,6 +8,7 @@ import numpy as np
 from services.scoring.engine.decode import Columns, Event
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.numbers import number_of
+from services.scoring.engine.overrides import OVERRIDE, readable, refresh_override
 from services.scoring.engine.plan import Plan, same
 from services.scoring.engine.state import BoolArray, Fact, State
 from services.scoring.engine.table import IntArray
@@ -20,24 +21,33 @@ SUBSCRIPTIONS = frozenset(
     f"subscription.{what}" for what in ("started", "renewed", "expanded", "contracted", "cancelled")
 )
 REOPENING = frozenset({"subscription.started", "subscription.renewed"})
-TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed"}
+OVERRIDDEN = "account.overridden"
+TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed", OVERRIDDEN}
 
 
 def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
-    """Fold the profile events of a batch; which changed a fact. `accounts` and it are [event]."""
+    """Fold the events of a batch that state facts; which changed one. `accounts`: [event]."""
     news = np.zeros(len(batch.events), dtype=bool)
     for position, event in enumerate(batch.events):
         if event.type in TYPES:
             account, at_ms = int(accounts[position]), int(batch.times_ms[position])
-            for name, value in _profile_facts(event):
+            for name, value in _facts(event):
                 fact = Fact(at_ms, event.id, value)
-                news[position] |= put(state, account, PROFILE + name, fact, effects)
+                news[position] |= put(state, account, name, fact, effects)
     for account in np.unique(accounts[news]).tolist():
         refresh_profile(state, account)
+        refresh_override(state, account)
     return news
 
 
-def _profile_facts(event: Event) -> Iterator[tuple[str, Any]]:
+def _facts(event: Event) -> Iterator[tuple[str, Any]]:
+    if event.type != OVERRIDDEN:
+        yield from ((PROFILE + name, value) for name, value in _profile_fields(event))
+    elif readable(event.properties):
+        yield OVERRIDE, None if event.properties["score"] is None else event.properties
+
+
+def _profile_fields(event: Event) -> Iterator[tuple[str, Any]]:
     if event.type == "account.closed":
         yield "closed", True
         return

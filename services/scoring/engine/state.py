@@ -34,6 +34,15 @@ class Fact(NamedTuple):
     value: Any
 
 
+class Override(NamedTuple):
+    """A score that a person set instead of the computed one, until `expires_ms`."""
+
+    score_tenths: int
+    author: str
+    reason: str
+    expires_ms: int
+
+
 class Held(NamedTuple):
     """A record that waits until the running day reaches its day."""
 
@@ -104,8 +113,11 @@ class Accounts:
 
     table: HashTable = field(default_factory=HashTable)
     ids: list[str] = field(default_factory=list)
-    facts: list[dict[str, Fact]] = field(default_factory=list)  # by name, `profile.…` or `latest.…`
+    facts: list[dict[str, Fact]] = field(
+        default_factory=list
+    )  # `profile.…`, `latest.…`, `override`
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    overrides: dict[int, Override] = field(default_factory=dict)  # by account, those in force
     published: list[bytes | None] = field(default_factory=list)
     """The newest health record, encoded: small, and nothing that the collector walks through."""
     created_days: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))

@@ -1,0 +1,44 @@
+"""The oracle's reading of what people do to a score: overrides."""
+
+import re
+from typing import Any
+
+from tests.scoring.oracle_health import Scored
+from tests.scoring.oracle_metrics import Fact
+from tests.scoring.oracle_records import milliseconds
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def learn_override(account: Scored, event: dict[str, Any]) -> bool:
+    """The newest override wins; whether this is the newest."""
+    if event["type"] != "account.overridden" or not is_readable(event["properties"]):
+        return False
+    new = Fact(milliseconds(event["time"]), event["id"].encode(), event["properties"])
+    old = account.override
+    if old is not None and (new.time, new.id) <= (old.time, old.id):
+        return False
+    account.override = new
+    return True
+
+
+def is_readable(properties: dict[str, Any]) -> bool:
+    """Whether an override says a score with its end, or null, and no more than texts beside it."""
+    if "score" not in properties:
+        return False
+    score = properties["score"]
+    if not all(isinstance(properties.get(name, ""), str) for name in ("author", "reason")):
+        return False
+    if score is None:
+        return isinstance(properties.get("expires_at", ""), str)
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100:
+        return False
+    return bool(TIME.fullmatch(str(properties.get("expires_at"))))
+
+
+def in_force(account: Scored, clock: int) -> dict[str, Any] | None:
+    """The override that stands at a time."""
+    if account.override is None or account.override.value["score"] is None:
+        return None
+    properties: dict[str, Any] = account.override.value
+    return properties if milliseconds(properties["expires_at"]) > clock else None
