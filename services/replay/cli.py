@@ -2,12 +2,8 @@
 
 import asyncio
 import os
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import typer
@@ -18,9 +14,8 @@ from services.replay import show
 from services.replay.replay import Options, prepare, run
 from shared.configuration.files import SHIPPED
 from shared.data_dir import DEFAULT, DataDir
+from shared.history.files import on_disk, refuse_missing
 from shared.runtime import UserError, now_ms
-
-STANDARD_INPUT = Path("-")
 
 
 def register(app: typer.Typer) -> None:
@@ -75,13 +70,6 @@ def register(app: typer.Typer) -> None:
         Console().print(show.table(summary))
 
 
-def refuse_missing(files: Sequence[Path]) -> None:
-    """Raises UserError for the first file that is not there."""
-    for path in files:
-        if path != STANDARD_INPUT and not path.exists():
-            raise UserError(f"{path} does not exist.")
-
-
 def play(
     files: Sequence[Path],
     deployment: deployments.Deployment,
@@ -105,15 +93,3 @@ def play(
         raise UserError("Interrupted: the same command goes on from where it was.") from None
     finally:
         os.close(lock)
-
-
-@contextmanager
-def on_disk(files: Sequence[Path], scratch: Path) -> Iterator[list[Path]]:
-    """The files' paths; what comes on standard input is copied first, since it is read twice."""
-    if STANDARD_INPUT not in files:
-        yield list(files)
-        return
-    with NamedTemporaryFile(dir=scratch, prefix="standard-input-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield [Path(copy.name) if path == STANDARD_INPUT else path for path in files]

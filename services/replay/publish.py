@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from services.replay.lines import NO_TIME, Line, head
 from shared import kafka
 from shared.barriers import signed
 from shared.events import USAGE_EVENTS, Tick
+from shared.history.lines import NO_TIME, Line, head
 
 PARTITION = 0
 BATCH_ITEMS = 4_000

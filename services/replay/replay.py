@@ -14,14 +14,14 @@ from rich.progress import Progress
 from services.replay import checkpoint, outcome
 from services.replay.checkpoint import Checkpoint
 from services.replay.deployment import Deployment
-from services.replay.lines import NO_TIME, Line
-from services.replay.merge import merge, survey
 from services.replay.publish import PARTITION, Item, publish
 from services.replay.show import Summary
-from services.replay.ticks import with_ticks
 from shared import kafka, topics
 from shared.barriers import send_barrier
 from shared.events import USAGE_ACCEPTED, USAGE_EVENTS
+from shared.history.lines import NO_TIME, Line
+from shared.history.merge import merge, survey
+from shared.history.ticks import with_ticks
 from shared.runtime import UserError
 from shared.settings import Settings
 from shared.times import iso_time

@@ -17,8 +17,8 @@ from services.ingest.accept import (
     examine,
     read,
 )
-from services.ingest.accept.time import normal_time
 from services.scoring.engine.decode import decode_body
+from shared.native.time import normal_time
 from tests.ingest.running import NOW_MS, event
 
 RULES = SigningRules("the secret key of these tests", live=True, source_partitions=1)

@@ -17,7 +17,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from msgspec.structs import replace
 from rich.console import Console
 
-from services.replay import checkpoint, cli, show
+from services.replay import checkpoint, show
 from services.replay.checkpoint import Checkpoint
 from services.replay.deployment import Deployment, Named, check, find
 from services.replay.outcome import Outcome
@@ -25,6 +25,7 @@ from services.replay.replay import Options, prepare, run
 from shared import kafka, topics
 from shared.data_dir import DataDir
 from shared.events import SIGNATURE_HEADER, USAGE_EVENTS, Barrier, Tick, decode_control, is_signed
+from shared.history.files import refuse_missing
 from shared.runtime import UserError
 from shared.settings import Settings
 from shared.times import iso_time, time_ms
@@ -259,7 +260,7 @@ def test_history_and_live_are_not_mixed(
 
 def test_a_file_that_is_missing_is_said_before_all_else(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
-        cli.refuse_missing([Path("-"), tmp_path, tmp_path / "nowhere"])
+        refuse_missing([Path("-"), tmp_path, tmp_path / "nowhere"])
 
 
 def shown(summary: show.Summary) -> str:

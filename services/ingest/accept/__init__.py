@@ -2,11 +2,11 @@
 
 from services.ingest.accept.control import CONTROL_KEY, SigningRules
 from services.ingest.accept.decide import Known, Outcome, Parked, Rejected, decide, settle
-from services.ingest.accept.event import Event, examine
-from services.ingest.accept.membership import Membership, Memberships
 from services.ingest.accept.reading import Reading, SourceRecord, read, users
-from services.ingest.accept.refusal import Refused
 from services.ingest.accept.request import EVENTS_MAX, Item, TooMany, examine_body
+from shared.native.event import Event, examine
+from shared.native.membership import Membership, Memberships
+from shared.native.refusal import Refused
 
 __all__ = [
     "CONTROL_KEY",

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from services.ingest.accept.refusal import Refused
-from services.ingest.accept.time import normal_time
 from shared.events import RESERVED_PREFIX, Barrier, Tick, decode_control, is_signed
+from shared.native.refusal import Refused
+from shared.native.time import normal_time
 
 CONTROL_KEY = RESERVED_PREFIX.encode()
 

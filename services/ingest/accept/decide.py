@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import UNSET
 
-from services.ingest.accept.event import JOINED, Event, examine
-from services.ingest.accept.membership import Memberships
 from services.ingest.accept.reading import Reading, SourceRecord
-from services.ingest.accept.refusal import Refused
 from shared.events import Barrier, Tick, encode
+from shared.native.event import JOINED, Event, examine
+from shared.native.membership import Memberships
+from shared.native.refusal import Refused
 from shared.times import time_ms
 
 PARKED_MS_MAX = 7 * 86_400_000

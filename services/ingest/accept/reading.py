@@ -6,9 +6,9 @@ import msgspec
 from msgspec import UNSET
 
 from services.ingest.accept.control import CONTROL_KEY, SigningRules, examine_control
-from services.ingest.accept.event import JOINED, LEFT, Event, examine
-from services.ingest.accept.refusal import Refused
 from shared.events import Barrier, Tick
+from shared.native.event import JOINED, LEFT, Event, examine
+from shared.native.refusal import Refused
 
 
 class SourceRecord(msgspec.Struct, frozen=True):

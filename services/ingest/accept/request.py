@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from services.ingest.accept.decode import decode_any
-from services.ingest.accept.event import Event, examine
-from services.ingest.accept.refusal import Refused
+from shared.native.decode import decode_any
+from shared.native.event import Event, examine
+from shared.native.refusal import Refused
 
 EVENTS_MAX = 10_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET
 
-from services.ingest.accept.event import JOINED, LEFT, Event
+from shared.native.event import JOINED, LEFT, Event
 
 
 class Membership(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.replay.lines import NO_TIME, Line
-from services.replay.ticks import SOURCES_MAX, midnights, with_ticks
 from services.scoring.engine.calendar import calendar
 from shared.events import Tick
+from shared.history.lines import NO_TIME, Line
+from shared.history.ticks import SOURCES_MAX, midnights, with_ticks
 from shared.times import iso_time, time_ms
 
 UTC = ZoneInfo("UTC")

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.ingest.accept.decode import decode
-from services.ingest.accept.refusal import Reason, Refused
-from services.ingest.accept.time import normal_time
 from shared.events import RESERVED_PREFIX, USAGE_EVENTS
+from shared.native.decode import decode
+from shared.native.refusal import Reason, Refused
+from shared.native.time import normal_time
 from shared.times import iso_time, time_ms
 
 NAME_CHARACTERS_MAX = 128

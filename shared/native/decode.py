@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.ingest.accept.refusal import Refused
+from shared.native.refusal import Refused
 
 DIGITS_MAX = 4_300
 """Of an integer: what is longer is, like Infinity, no number that anyone can read."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from services.replay.lines import NO_TIME, Line, head
 from shared.events import USAGE_EVENTS, Tick
+from shared.history.lines import NO_TIME, Line, head
 from shared.times import iso_time
 
 SOURCES_MAX = 1_000

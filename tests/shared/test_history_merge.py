@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.replay import merge as merging
-from services.replay.lines import NO_TIME, Line
-from services.replay.merge import BY_TIME, EventFile, merge, sort_on_disk, survey
+from shared.history import merge as merging
+from shared.history.lines import NO_TIME, Line
+from shared.history.merge import BY_TIME, EventFile, merge, sort_on_disk, survey
 from shared.times import iso_time
 
 LATEST_MS = 10**12
@@ -66,6 +66,10 @@ def test_files_are_merged_by_time_and_nothing_is_lost(histories: list[list[int]]
     )
     assert [line.time_ms for line in lines] == sorted(line.time_ms for line in lines)
     assert [file.lines for file in files] == [len(times) for times in histories]
+    known = [[time for time in times if time != NO_TIME] for times in histories]
+    assert [(file.first_ms, file.last_ms) for file in files] == [
+        (min(times, default=NO_TIME), max(times, default=NO_TIME)) for times in known
+    ]
 
 
 def test_lines_of_one_time_keep_the_order_of_files_and_lines(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from services.replay import parquet
+from shared.history import parquet
 from shared.runtime import UserError
 
 LINE_BYTES_MAX = 256 * 1024

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from services.replay.lines import LINE_BYTES_MAX, NO_TIME, Line, head, read, split, timed
+from shared.history.lines import LINE_BYTES_MAX, NO_TIME, Line, head, read, split, timed
 from shared.runtime import UserError
 from shared.times import time_ms
 

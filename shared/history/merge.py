@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from services.replay.lines import Line, read, timed
+from shared.history.lines import NO_TIME, Line, read, timed
 
 RUN_BYTES = 64 * 1024 * 1024
 LINE_OVERHEAD_BYTES = 150
@@ -27,16 +27,22 @@ class EventFile:
     path: Path
     lines: int
     is_sorted: bool
+    first_ms: int
+    last_ms: int
+    """The least and the greatest time of an event; NO_TIME where there is none."""
 
 
 def survey(path: Path, latest_ms: int) -> EventFile:
     """Read a file to its end, so that what is wrong with it comes up before anything is sent."""
-    lines, is_sorted, newest_ms = 0, True, -1
+    lines, is_sorted, before_ms = 0, True, NO_TIME
+    first_ms = last_ms = NO_TIME
     for line in timed(read(path), latest_ms):
         lines += 1
-        is_sorted = is_sorted and line.time_ms >= newest_ms
-        newest_ms = line.time_ms
-    return EventFile(path, lines, is_sorted)
+        is_sorted = is_sorted and line.time_ms >= before_ms
+        before_ms = line.time_ms
+        first_ms = before_ms if first_ms == NO_TIME else min(first_ms, before_ms)
+        last_ms = max(last_ms, before_ms)
+    return EventFile(path, lines, is_sorted, first_ms, last_ms)
 
 
 def merge(files: Sequence[EventFile], latest_ms: int, scratch: Path) -> Iterator[Line]:
