@@ -9,29 +9,33 @@ import msgspec
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.scoring.engine.accounts import account_hashes, create_account
+from services.scoring.engine.active_days import turned
+from services.scoring.engine.compile import compile_plan
+from services.scoring.engine.days import turned_bits
 from services.scoring.engine.decode import decode_body
 from services.scoring.engine.dedupe import DAYS_IN_USE, OWN, RECEIPT, bucket
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.facts import LATEST, refresh_profile
-from services.scoring.engine.fold import account_hashes, create_account
 from services.scoring.engine.hashes import HashSet
+from services.scoring.engine.open_keys import remember_keys
 from services.scoring.engine.overrides import OVERRIDE, refresh_override
-from services.scoring.engine.plan import compile_plan
 from services.scoring.engine.replan import new_signal
 from services.scoring.engine.state import (
     NO_SCORE,
     RING_DAYS,
     SCORES_RING_DAYS,
+    ActiveDays,
     Clock,
     DaySets,
     DaySums,
     Fact,
     Held,
-    LastDays,
     Latest,
+    OpenKeys,
     State,
 )
-from services.scoring.engine.windows import recount, turned_bits
+from services.scoring.engine.windows import recount
 from services.scoring.rows import unpack
 from shared.events import CONFIG, Config, decode_health
 from shared.offsets import Claim, confirm
@@ -131,7 +135,7 @@ async def _load_signals(reader: _Reader, state: State) -> None:
     for table, columns in (
         ("day_sum", "signal_no, day, account_no, value"),
         ("day_set", "signal_no, account_no, thing, at_day, low, high"),
-        ("last_day", "signal_no, account_no, day"),
+        ("active_day", "signal_no, account_no, at_day, low, high, first_day, last_day, faded"),
     ):
         grouped = by_number[table] = defaultdict(list)
         for row in await reader.rows(table, columns):
@@ -141,9 +145,10 @@ async def _load_signals(reader: _Reader, state: State) -> None:
             _fill_sums(state, kept, by_number["day_sum"][kept.signal_no])
         elif isinstance(kept, DaySets):
             _fill_sets(state, kept, by_number["day_set"][kept.signal_no])
-        elif isinstance(kept, LastDays):
-            for account, day in by_number["last_day"][kept.signal_no]:
-                kept.days[account] = day
+        elif isinstance(kept, ActiveDays):
+            _fill_active_days(state, kept, by_number["active_day"][kept.signal_no])
+        elif isinstance(kept, OpenKeys):
+            remember_keys(state, kept)
         else:
             _fill_latest(state, kept)
 
@@ -167,6 +172,21 @@ def _fill_sets(state: State, kept: DaySets, rows: Sequence[Any]) -> None:
         written = days == at_day
         kept.low[written] &= keep_low
         kept.high[written] &= keep_high
+
+
+def _fill_active_days(state: State, kept: ActiveDays, rows: Sequence[Any]) -> None:
+    if not rows:
+        return
+    at, days, low, high, first, last, faded = map(np.array, zip(*rows, strict=True))
+    low, high = low.view(np.uint64), high.view(np.uint64)
+    for at_day in np.unique(days).tolist():
+        written = days == at_day
+        keep_low, keep_high = turned_bits(at_day, state.day)
+        words = low[written], high[written]
+        faded[written] = turned(*words, faded[written], at_day, state.day)
+        low[written], high[written] = words[0] & keep_low, words[1] & keep_high
+    kept.low[at], kept.high[at], kept.faded[at] = low, high, faded
+    kept.first[at], kept.last[at] = first, last
 
 
 def _fill_latest(state: State, kept: Latest) -> None:

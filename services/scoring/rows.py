@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from services.scoring.engine.effects import Effects
-from services.scoring.engine.state import NO_SCORE, DaySets, DaySums, LastDays, SignalState, State
-from services.scoring.engine.table import IntArray, distinct
+from services.scoring.engine.state import NO_SCORE, ActiveDays, DaySets, DaySums, SignalState, State
+from services.scoring.engine.table import FloatArray, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 from shared.events import decode_health, encode
 
@@ -38,7 +38,7 @@ class Rows:
     facts_gone: Columns
     day_sums: Columns
     day_sets: Columns
-    last_days: Columns
+    active_days: Columns
     health: Columns
     history: Columns
     seen: Columns
@@ -66,7 +66,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         facts_gone=_columns(effects.facts.difference(known)),
         day_sums=_day_sums(state, effects),
         day_sets=_day_sets(state, effects),
-        last_days=_last_days(state, effects),
+        active_days=_active_days(state, effects),
         health=_columns(_health(state, effects)),
         history=_columns(_history(effects)),
         seen=_columns(
@@ -149,15 +149,18 @@ def _day_sets(state: State, effects: Effects) -> Columns:
     return columns if columns[0] else []
 
 
-def _last_days(state: State, effects: Effects) -> Columns:
-    columns: Columns = [[], [], []]
-    for kept, accounts in _touched(state, effects.last_days):
-        assert isinstance(kept, LastDays)
-        _extend(columns, kept.signal_no, accounts, kept.days[accounts])
+def _active_days(state: State, effects: Effects) -> Columns:
+    columns: Columns = [[], [], [], [], [], [], [], []]
+    for kept, at in _touched(state, effects.active_days):
+        assert isinstance(kept, ActiveDays)
+        low, high = kept.low[at].view(np.int64), kept.high[at].view(np.int64)
+        at_day = np.full(len(at), state.day)
+        registers = kept.first[at], kept.last[at], kept.faded[at]
+        _extend(columns, kept.signal_no, at, at_day, low, high, *registers)
     return columns if columns[0] else []
 
 
-def _extend(columns: Columns, signal_no: int, *arrays: IntArray) -> None:
+def _extend(columns: Columns, signal_no: int, *arrays: IntArray | FloatArray) -> None:
     columns[0].extend([signal_no] * len(arrays[0]))
     for column, array in zip(columns[1:], arrays, strict=True):
         column.extend(array.tolist())

@@ -88,7 +88,7 @@ async def _save_configuration(writer: _Writer, rows: Rows) -> None:
 async def _save_plan(writer: _Writer, signals: Columns) -> None:
     """Signals that the plan has; what is kept of others goes."""
     numbers = signals[0] if signals else []
-    for table in ("day_sum", "day_set", "last_day"):
+    for table in ("day_sum", "day_set", "active_day"):
         await writer.run(
             f"DELETE FROM scoring.{table} WHERE partition = $1 AND NOT signal_no = ANY($2::int[])",
             numbers,
@@ -139,10 +139,13 @@ async def _save_signals(writer: _Writer, rows: Rows) -> None:
         rows.day_sets,
     )
     await writer.rows(
-        "INSERT INTO scoring.last_day (partition, signal_no, account_no, day)"
-        " SELECT $1, * FROM unnest($2::int[], $3::int[], $4::int[])"
-        " ON CONFLICT (partition, signal_no, account_no) DO UPDATE SET day = excluded.day",
-        rows.last_days,
+        "INSERT INTO scoring.active_day (partition, signal_no, account_no, at_day, low, high,"
+        " first_day, last_day, faded) SELECT $1, * FROM unnest($2::int[], $3::int[], $4::int[],"
+        " $5::bigint[], $6::bigint[], $7::int[], $8::int[], $9::float8[])"
+        " ON CONFLICT (partition, signal_no, account_no) DO UPDATE SET"
+        " at_day = excluded.at_day, low = excluded.low, high = excluded.high,"
+        " first_day = excluded.first_day, last_day = excluded.last_day, faded = excluded.faded",
+        rows.active_days,
     )
 
 

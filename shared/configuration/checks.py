@@ -26,7 +26,10 @@ from shared.configuration.types import (
 )
 from shared.configuration.values import HORIZON_DAYS, Fault, Path, days, duration_ms, under
 
-WINDOWED = frozenset({"count", "sum", "users", "distinct"})
+DERIVED = frozenset({"ratio", "change", "rate"})
+WINDOWED = frozenset({"count", "sum", "users", "distinct", "days"})
+ADDING = frozenset({"count", "sum", "days"})
+LIMITS_DAYS = {"expires": 3650, "horizon": 365}
 UNNAMED = "…"
 
 
@@ -137,13 +140,13 @@ def _fields(metric: Metric) -> Iterator[Fault]:
 
 
 def _lengths(metric: Metric) -> Iterator[Fault]:
-    for field in ("window", "against", "expires"):
+    for field in ("window", "per", "against", "expires", "horizon"):
         try:
             length = days(getattr(metric, field))
         except ValueError as error:
             yield Fault((field,), f"{field}: {error}")
             continue
-        limit = 3650 if field == "expires" else HORIZON_DAYS
+        limit = LIMITS_DAYS.get(field, HORIZON_DAYS)
         if getattr(metric, field) is not None and not 1 <= length <= limit:
             yield Fault((field,), f"{field} is 1d to {limit}d, not {getattr(metric, field)}")
 
@@ -155,26 +158,29 @@ def _references(metric: Metric, metrics: Mapping[str, Metric]) -> Iterator[Fault
         if reference not in metrics:
             problem = f"ratio names {reference!r}, which is neither a metric nor profile.field"
             yield Fault(("ratio",), problem)
-        elif metrics[reference].ratio or metrics[reference].change:
-            problem = (
-                f"ratio of {reference!r}: a ratio is of simple metrics, not of ratios or changes"
-            )
+        elif DERIVED.intersection(metrics[reference].kinds):
+            problem = f"ratio of {reference!r}: a ratio is of metrics that are made of no others"
             yield Fault(("ratio",), problem)
-    if metric.change is None:
-        return
-    earlier = metrics.get(metric.change)
-    if earlier is None or not WINDOWED.intersection(earlier.kinds):
-        problem = (
-            f"change names {metric.change!r}, which is no count, sum, users or distinct metric"
-        )
-        yield Fault(("change",), problem)
-    elif _reach_days(metric, earlier) > HORIZON_DAYS:
-        problem = f"the window and against of a change are together at most {HORIZON_DAYS}d"
+    for kind, allowed in (("change", WINDOWED), ("rate", ADDING)):
+        name = getattr(metric, kind)
+        if name is not None:
+            yield from _against(metric, kind, metrics.get(name), allowed)
+
+
+def _against(
+    metric: Metric, kind: str, recent: Metric | None, allowed: frozenset[str]
+) -> Iterator[Fault]:
+    """What is wrong with the metric that a change or a rate compares with its own past."""
+    if recent is None or not allowed.intersection(recent.kinds):
+        kinds = ", ".join(name for name in METRIC_FIELDS if name in allowed)
+        yield Fault((kind,), f"{kind} names {getattr(metric, kind)!r}, which is none of: {kinds}")
+    elif _reach_days(metric, recent) > HORIZON_DAYS:
+        problem = f"the window and against of a {kind} are together at most {HORIZON_DAYS}d"
         yield Fault(("against",), problem)
 
 
 def _reach_days(metric: Metric, earlier: Metric) -> int:
-    """How many days back a change looks; 0 where a duration cannot be read, which is said there."""
+    """How many days back it looks; 0 where a duration cannot be read, which is said there."""
     try:
         return earlier.window_days + metric.against_days
     except ValueError:

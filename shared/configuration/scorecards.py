@@ -36,21 +36,36 @@ class Product(Strict, frozen=True):
     ] = field(default_factory=dict)
 
 
+HORIZON_OF_SILENCE_DAYS = 90
+
 EventText = Annotated[str, Meta(examples=["*", "active", "report.exported"])]
 
 METRIC_FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "count": (frozenset({"window"}), frozenset({"where"})),
-    "sum": (frozenset({"of", "window"}), frozenset({"where"})),
+    "count": (frozenset({"window"}), frozenset({"where", "per"})),
+    "sum": (frozenset({"of", "window"}), frozenset({"where", "per"})),
     "users": (frozenset({"window"}), frozenset({"where"})),
     "distinct": (frozenset({"of", "window"}), frozenset({"where"})),
+    "days": (frozenset({"window"}), frozenset({"where"})),
     "since_last": (frozenset(), frozenset({"where"})),
+    "silence_risk": (frozenset(), frozenset({"where", "horizon"})),
+    "open": (frozenset({"of", "closed_by"}), frozenset({"where"})),
     "latest": (frozenset({"of"}), frozenset({"where", "expires"})),
     "ratio": (frozenset(), frozenset()),
     "change": (frozenset({"against"}), frozenset()),
+    "rate": (frozenset({"against"}), frozenset()),
 }
 """For each kind of metric: the fields that it needs, and those that it may have."""
 
-EXTRA_FIELDS = ("of", "where", "window", "against", "expires")
+EXTRA_FIELDS = (
+    "of",
+    "closed_by",
+    "where",
+    "window",
+    "per",
+    "against",
+    "expires",
+    "horizon",
+)
 """What a metric has beside its kind."""
 
 
@@ -72,8 +87,26 @@ class Metric(Strict, frozen=True):
         str | None,
         Meta(description="How many different values this property of the events `of` a type had."),
     ] = None
+    days: Annotated[
+        EventText | None,
+        Meta(description="On how many days of the window there was an event of this type."),
+    ] = None
     since_last: Annotated[
         EventText | None, Meta(description="Whole days since the last event of this type.")
+    ] = None
+    silence_risk: Annotated[
+        EventText | None,
+        Meta(
+            description="How likely, 0 to 1, no such event comes within the horizon, judged by the"
+            " account's own rhythm. Not known in its first 14 days."
+        ),
+    ] = None
+    open: Annotated[
+        str | None,
+        Meta(
+            description="How many values of this property, as ticket numbers, events `of` a type"
+            " have opened and none has `closed_by`."
+        ),
     ] = None
     latest: Annotated[
         str | None, Meta(description="The newest value of this property of the events `of` a type.")
@@ -89,8 +122,18 @@ class Metric(Strict, frozen=True):
         str | None,
         Meta(description="How this metric changed `against` some days ago: now / then − 1."),
     ] = None
+    rate: Annotated[
+        str | None,
+        Meta(
+            description="This metric, per day, divided by its own daily average over the days"
+            " `against` before its window: 1 is as ever, 0.5 half as much."
+        ),
+    ] = None
     of: Annotated[
         EventText | None, Meta(description="The event type or group that the property belongs to.")
+    ] = None
+    closed_by: Annotated[
+        EventText | None, Meta(description="The event type or group that closes what was opened.")
     ] = None
     where: Annotated[
         dict[str, Scalar] | None,
@@ -99,15 +142,27 @@ class Metric(Strict, frozen=True):
     window: Annotated[
         Days | None, Meta(description="The last so many days, 1d to 120d, today being one of them.")
     ] = None
+    per: Annotated[
+        Days | None,
+        Meta(description="The average for so many days, instead of the whole of the window."),
+    ] = None
     against: Annotated[
         Days | None,
-        Meta(description="How many days ago the window lies that this one is compared with."),
+        Meta(
+            description="How many days ago the window lies that this one is compared with; of a"
+            " rate, how many days before its window count."
+        ),
     ] = None
     expires: Annotated[
         Days | None,
         Meta(
             description="After so many days, 1d to 3650d, the latest value is not known any more."
         ),
+    ] = None
+
+    horizon: Annotated[
+        Days | None,
+        Meta(description="Silent within how many days, 1d to 365d. Without it, 90d."),
     ] = None
 
     @property
@@ -129,6 +184,16 @@ class Metric(Strict, frozen=True):
     def against_days(self) -> int:
         """How many days before the window the one lies that it is compared with."""
         return days(self.against)
+
+    @property
+    def per_days(self) -> int:
+        """For how many days the average is; 0 where the whole of the window is meant."""
+        return days(self.per)
+
+    @property
+    def horizon_days(self) -> int:
+        """Within how many days an account would be silent."""
+        return days(self.horizon) or HORIZON_OF_SILENCE_DAYS
 
     @property
     def expires_days(self) -> int:

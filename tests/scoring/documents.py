@@ -14,7 +14,24 @@ METRICS: dict[str, dict[str, Any]] = {
     "users_60d": {"users": "report.run", "window": "60d"},
     "features_10d": {"distinct": "feature", "of": "active", "window": "10d"},
     "features_120d": {"distinct": "feature", "of": "active", "window": "120d"},
+    "days_28d": {"days": "active", "window": "28d"},
+    "export_days_90d": {"days": "*", "where": {"feature": "export"}, "window": "90d"},
     "silent": {"since_last": "active"},
+    "silence": {"silence_risk": "active"},
+    "silence_30d": {"silence_risk": "report.run", "horizon": "30d"},
+    "open_tickets": {
+        "open": "ticket_id",
+        "of": "support.ticket_opened",
+        "closed_by": "support.ticket_solved",
+    },
+    "open_urgent": {
+        "open": "ticket_id",
+        "of": "support.ticket_opened",
+        "closed_by": "support.ticket_solved",
+        "where": {"priority": "urgent"},
+    },
+    "events_per_week": {"count": "active", "window": "28d", "per": "7d"},
+    "volume_per_30d": {"sum": "amount", "of": "active", "window": "7d", "per": "30d"},
     "silent_export": {"since_last": "*", "where": {"feature": "export"}},
     "nps": {
         "latest": "score",
@@ -31,6 +48,10 @@ METRICS: dict[str, dict[str, Any]] = {
     "users_change": {"change": "users_60d", "against": "60d"},
     "volume_change": {"change": "volume_7d", "against": "3d"},
     "features_change": {"change": "features_10d", "against": "10d"},
+    "days_change": {"change": "days_28d", "against": "28d"},
+    "events_rate": {"rate": "events_28d", "against": "84d"},
+    "week_rate": {"rate": "events_per_week", "against": "14d"},
+    "days_rate": {"rate": "days_28d", "against": "60d"},
 }
 CURVES = (
     [[0, 0], [1, 50], [5, 100]],
@@ -47,7 +68,12 @@ ROUTING = {"fallback": "team", "destinations": {"log": {"type": "log"}}, "to": [
 def needed(names: set[str]) -> set[str]:
     """The metrics, and those that they are made of."""
     parts = {part for name in names for part in METRICS[name].get("ratio", [])}
-    parts |= {METRICS[name]["change"] for name in names if "change" in METRICS[name]}
+    parts |= {
+        METRICS[name][kind]
+        for name in names
+        for kind in ("change", "rate")
+        if kind in METRICS[name]
+    }
     return names | {part for part in parts if part in METRICS}
 
 

@@ -71,6 +71,8 @@ PROPERTIES = {
     "mrr": ("100.50", "0", 80, None),
     "name": ("Acme", "Beta", 1, True, {"a": 1}, {"a": 1.0}, {"a": True}),
     "closed": (True, False),
+    "ticket_id": ("t1", "t2", 1, 1.0, None),
+    "priority": ("urgent", "low"),
 }
 OVERRIDES = (
     {"score": 12.34, "author": "ana", "reason": "they told us"},
@@ -93,6 +95,8 @@ TYPES = (
         "account.overridden",
         "support.ticket_opened",
         "user.joined",
+        "support.ticket_opened",
+        "support.ticket_solved",
     ),
 )
 LAGS = (0, 0, 0, -1, -3 * HOUR, -23 * HOUR, -DAY, -DAY - 1, -3 * DAY, -29 * DAY, -60 * DAY)

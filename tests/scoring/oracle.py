@@ -242,10 +242,13 @@ class Oracle:
                 "users": user is not None,
                 "sum": number(value) is not None,
                 "distinct": isinstance(value, str | bool | int | float),
+                "open": isinstance(value, str | bool | int | float),
             }.get(signal.kind, True)
             if counts and signal.matches(event):
                 value = number(value) if signal.kind == "sum" else value
-                credits.append(Credit(day, user, value))
+                stamp = milliseconds(event["time"]), event["id"].encode()
+                closes = signal.closes(event)
+                credits.append(Credit(day, user, value, stamp, closes))
 
     # -- publications
 

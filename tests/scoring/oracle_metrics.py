@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -86,27 +87,39 @@ class Signal(NamedTuple):
     types: frozenset[str]
     where: Any
     properties_wanted: tuple[str, ...]
+    closing: frozenset[str]
 
     def matches(self, event: dict[str, Any]) -> bool:
         """Whether the event is one of the selector, and its properties equal those given."""
-        kind = event["type"]
-        reserved = kind in RESERVED or kind.startswith(("subscription.", "myaku."))
-        if kind not in self.types and (reserved or "*" not in self.types):
-            return False
+        if not _selects(self.types, event):
+            return self.closes(event)
         properties = event["properties"]
         if any(name not in properties for name in self.properties_wanted):
             return False
-        return bool(
+        return self.closes(event) or bool(
             self.where == json_value({name: properties[name] for name in self.properties_wanted})
         )
 
+    def closes(self, event: dict[str, Any]) -> bool:
+        """Whether the event closes what others opened."""
+        return _selects(self.closing, event)
+
+
+def _selects(types: frozenset[str], event: dict[str, Any]) -> bool:
+    kind = event["type"]
+    reserved = kind in RESERVED or kind.startswith(("subscription.", "myaku."))
+    return kind in types or ("*" in types and not reserved)
+
 
 def signal_of(metric: dict[str, Any], product: dict[str, Any]) -> Signal | None:
-    """The signal of a metric; None for ratio and change, which are made of others."""
-    for kind in ("count", "users", "since_last"):
+    """The signal of a metric; None for those that are made of others."""
+    for kind in ("days", "since_last", "silence_risk"):
+        if kind in metric:
+            return _signal("days", None, metric[kind], metric, product)
+    for kind in ("count", "users"):
         if kind in metric:
             return _signal(kind, None, metric[kind], metric, product)
-    for kind in ("sum", "distinct", "latest"):
+    for kind in ("sum", "distinct", "latest", "open"):
         if kind in metric:
             return _signal(kind, metric[kind], metric["of"], metric, product)
     return None
@@ -115,9 +128,13 @@ def signal_of(metric: dict[str, Any], product: dict[str, Any]) -> Signal | None:
 def _signal(
     kind: str, of: str | None, selector: str, metric: dict[str, Any], product: dict[str, Any]
 ) -> Signal:
-    types = product.get("events", {}).get(selector, [selector])
+    groups = product.get("events", {})
+    types = groups.get(selector, [selector])
+    closed_by = metric.get("closed_by")
+    closing = groups.get(closed_by, [closed_by]) if closed_by else []
     where = metric.get("where", {})
-    return Signal(kind, of, frozenset(types), json_value(where), tuple(sorted(where)))
+    wanted = json_value(where), tuple(sorted(where))
+    return Signal(kind, of, frozenset(types), *wanted, frozenset(closing))
 
 
 class Credit(NamedTuple):
@@ -126,6 +143,8 @@ class Credit(NamedTuple):
     day: int
     user: str | None
     value: Any
+    stamp: tuple[int, bytes]  # time and id: the order of what happened
+    closes: bool
 
 
 class Fact(NamedTuple):
@@ -188,13 +207,24 @@ class Rules:
             return None if a is None or b is None or b == 0 else a / b
         if "change" in metric:
             return self.change(account, self.metrics[metric["change"]], _days(metric["against"]), r)
-        signal = self.signal(metric)
-        if "since_last" in metric:
-            newest = max((credit.day for credit in account.credits[signal]), default=None)
-            return None if newest is None else float(max(0, (r - 1) - newest))
+        return self.simple(account, metric, r)
+
+    def simple(self, account: Account, metric: dict[str, Any], r: int) -> float | None:
+        """A metric that is made of no other, or of one and its own past."""
+        if "rate" in metric:
+            return self.rate(account, self.metrics[metric["rate"]], _days(metric["against"]), r)
         if "latest" in metric:
             return self.latest(account, metric, r)
-        return self.over_days(account, metric, r - _days(metric["window"]), r)
+        if "open" in metric:
+            return float(open_keys(account.credits[self.signal(metric)], r))
+        if "window" in metric:
+            return self.over_days(account, metric, r - _days(metric["window"]), r)
+        active = {credit.day for credit in account.credits[self.signal(metric)]}
+        if not active:
+            return None
+        if "silence_risk" in metric:
+            return silence_risk(active, r, _days(metric.get("horizon", "90d")))
+        return float(max(0, (r - 1) - max(active)))
 
     def latest(self, account: Account, metric: dict[str, Any], r: int) -> float | None:
         """The fact's number, until it expires."""
@@ -215,21 +245,32 @@ class Rules:
         then = self.over_days(account, metric, r - n - against, r - 1 - against)
         return None if now is None or not then else now / then - 1
 
+    def rate(self, account: Account, metric: dict[str, Any], before: int, r: int) -> float | None:
+        """A day of now ÷ a day of the days before."""
+        n = _days(metric["window"])
+        whole = {name: value for name, value in metric.items() if name != "per"}
+        now = self.over_days(account, whole, r - n, r)
+        then = self.over_days(account, whole, r - n - before, r - n - 1)
+        return None if now is None or not then else (now / n) / (then / before)
+
     def over_days(
         self, account: Account, metric: dict[str, Any], first: int, last: int
     ) -> float | None:
-        """A count, sum, users or distinct over the days `first … last`."""
+        """A count, sum, users, distinct or days over the days `first … last`."""
         signal = self.signal(metric)
         if first < self.collected_since[signal]:
             return None
         credits = [each for each in account.credits[signal] if first <= each.day <= last]
+        scale = _days(metric["per"]) / _days(metric["window"]) if "per" in metric else 1.0
+        if signal.kind == "days":
+            return float(len({each.day for each in credits}))
         if signal.kind == "count":
-            return float(len(credits))
+            return len(credits) * scale
         if signal.kind == "users":
             return float(len({each.user for each in credits}))
         if signal.kind == "distinct":
             return float(len({json_value(each.value) for each in credits}))
-        return float(sum(round(each.value * 1e6) for each in credits)) / 1e6
+        return float(sum(round(each.value * 1e6) for each in credits)) / 1e6 * scale
 
     def evaluate(self, account: Account, r: int) -> Evaluation:
         """The account's health while day r runs."""
@@ -243,6 +284,32 @@ class Rules:
             for name in dimension["measures"]
         }
         return score(card, self.document["scorecards"]["bands"], values, self.revision, profile)
+
+
+def open_keys(credits: list[Credit], r: int) -> int:
+    """The keys whose newest event opened them."""
+    newest: dict[Any, Credit] = {}
+    for credit in credits:
+        key = json_value(credit.value)
+        if key not in newest or credit.stamp > newest[key].stamp:
+            newest[key] = credit
+    return sum(not credit.closes for credit in newest.values())
+
+
+def silence_risk(active: set[int], r: int, horizon: int) -> float | None:
+    """docs/scoring.md, "Silence risk", term by term."""
+    if r - min(active) < 14:
+        return None
+    newest = max(active)
+    e = math.fsum(0.5 ** ((newest - day) / 120) for day in active)
+    silent = max(1, r - newest)
+    a = 120 / math.log(2) + horizon
+    prior = horizon / 365
+    k = min(e, 30.0)
+    log_odds = (prior + k) * math.log((a + silent) / a) - math.log(1 + 2 * k)
+    alive = 1 / (1 + math.exp(log_odds))
+    quiet = ((a + silent) / (a + silent + horizon)) ** (prior + e)
+    return float(1 - alive * (1 - quiet))
 
 
 def _days(duration: str) -> int:

@@ -13,6 +13,8 @@ from shared.times import iso_time
 DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS
 IDS = ("acme", "a/b?c=d#e", "Ünïcode ∞ 会社", "'; DROP TABLE scoring.account; --", "x" * 128)
+TYPES = ("used", "used", "other", "account.updated", "survey.answered", "subscription.started",
+         "account.closed", "opened", "closed")  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -41,6 +43,10 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
         "uses": {"count": "active", "window": window},
         "more": {"change": "uses", "against": "14d"},
         "silent": {"since_last": "*"},
+        "days": {"days": "*", "window": "90d"},
+        "silence": {"silence_risk": "*"},
+        "pace": {"rate": "uses", "against": "60d"},
+        "open": {"open": "ticket", "of": "opened", "closed_by": "closed"},
         "features": {"distinct": "feature", "of": "used", "window": "7d"},
         "amount": {"sum": "amount", "of": "used", "window": "90d"},
         "nps": {"latest": "score", "of": "survey.answered", "expires": "30d"},
@@ -131,11 +137,12 @@ class RandomLog:
 
     def _event(self) -> tuple[bytes, bytes]:
         chance = self.chance
-        kind = chance.choice(("used", "used", "other", "account.updated", "survey.answered",
-                              "subscription.started", "account.closed"))  # fmt: skip
+        kind = chance.choice(TYPES)
         properties: dict[str, Any] = {"feature": chance.choice(("a", "b", 1, 1.0, True, None))}
         if kind == "used":
             properties["amount"] = chance.choice((1, 0.1, "2.5", 10**9, 10**12, None))
+        elif kind in ("opened", "closed"):
+            properties["ticket"] = chance.choice(("t1", "t2", 3))
         elif kind == "survey.answered":
             properties["score"] = chance.choice((0, 9, "x", 3.3))
         else:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.dedupe import evict, wanted
-from services.scoring.engine.state import DaySets, DaySums, LastDays, Latest
+from services.scoring.engine.state import ActiveDays, DaySets, DaySums, Latest, OpenKeys
 from services.scoring.load import Loaded, load, load_seen
 from services.scoring.rows import rows_of
 from services.scoring.store import mark_relayed, save
@@ -125,8 +125,14 @@ def _signal(state: State, kept: Any) -> Any:
         )
         alive = sorted(row for row in bits if row[2])
         return alive, {window: counts[:count].tolist() for window, counts in kept.counts.items()}
-    if isinstance(kept, LastDays):
-        return kept.days[:count].tolist()
+    if isinstance(kept, ActiveDays):
+        arrays = kept.low, kept.high, kept.first, kept.last, kept.faded
+        return [array[:count].tolist() for array in arrays]
+    if isinstance(kept, OpenKeys):
+        accounts = enumerate(state.accounts.facts)
+        facts = [(at, name) for at, facts in accounts for name, one in facts.items() if not one[2]]
+        known = {key for keys in kept.closed.values() for key in keys}
+        return kept.counts[:count].tolist(), sorted(known.intersection(facts))
     assert isinstance(kept, Latest)
     return np.nan_to_num(kept.values[:count], nan=-1).tolist(), kept.days[:count].tolist()
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
+from services.scoring.engine.accounts import account_hashes
+from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
 from services.scoring.engine.evaluate import evaluate
-from services.scoring.engine.fold import account_hashes, fold
+from services.scoring.engine.fold import fold
 from services.scoring.engine.overrides import end_overrides
-from services.scoring.engine.plan import compile_plan
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.state import SCORES_RING_DAYS, Held, State
@@ -214,7 +215,7 @@ class _Step:
             state.evaluated[touched] = evaluate(state, touched).contributions
             accounts.touched[touched] = False
         day = state.day
-        turn_day(state)
+        turn_day(state, self.effects)
         midnight_ms = state.plan.calendar.begins_ms(state.day)
         state.clock.now_ms = midnight_ms
         end_overrides(state)

@@ -38,7 +38,7 @@ class Effects:
     sums: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
     """(signal_no, accounts, days) of the day sums that changed."""
     things: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, things)
-    last_days: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, accounts)
+    active_days: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, accounts)
     facts: set[tuple[int, str]] = field(default_factory=set)  # (account, name)
     accounts: set[int] = field(default_factory=set)  # created, or late changed
     health: set[int] = field(default_factory=set)  # published, or time parts changed

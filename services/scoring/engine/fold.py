@@ -6,26 +6,29 @@ from typing import Any
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from services.scoring.engine.accounts import account_numbers
+from services.scoring.engine.active_days import fold_active_days
+from services.scoring.engine.days import any_bit, day_bits
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
-from services.scoring.engine.facts import LATEST, fold_facts, put, refresh_profile
+from services.scoring.engine.facts import LATEST, fold_facts, put
 from services.scoring.engine.numbers import millionths_of, number_of
+from services.scoring.engine.open_keys import fact_name, fold_key
 from services.scoring.engine.plan import Signal, same, text_of
 from services.scoring.engine.state import (
-    NEVER,
-    NO_SCORE,
     RING_DAYS,
+    ActiveDays,
     BoolArray,
     DaySets,
     DaySums,
     Fact,
-    LastDays,
     Latest,
+    OpenKeys,
     State,
     grown,
 )
-from services.scoring.engine.table import HashArray, IntArray, distinct
-from services.scoring.engine.windows import any_bit, day_bits, window_bits
+from services.scoring.engine.table import IntArray, distinct
+from services.scoring.engine.windows import window_bits
 from shared.configuration import HORIZON_DAYS
 
 TYPES_MAX = 10_000
@@ -63,67 +66,6 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
     _mark_late(state, batch, accounts, news, effects)
 
 
-def account_numbers(state: State, ids: list[str], effects: Effects) -> IntArray:
-    """The number of each account; new ones are created. [event]"""
-    numbers, firsts = state.accounts.table.add(account_hashes(state, ids))
-    for position in firsts.tolist():
-        effects.accounts.add(create_account(state, ids[position], state.day))
-    return numbers
-
-
-def account_hashes(state: State, ids: list[str]) -> HashArray:
-    """A keyed 64-bit hash of each account id."""
-    seed = state.hash_seed
-    return np.array(
-        [xxh3_64_intdigest(identity.encode(), seed) for identity in ids], dtype=np.uint64
-    )
-
-
-def create_account(state: State, identity: str, day: int) -> int:
-    """Append an account, without a profile; its number."""
-    accounts = state.accounts
-    account = accounts.count
-    size = account + 1
-    accounts.ids.append(identity)
-    accounts.facts.append({})
-    accounts.profiles.append({})
-    accounts.published.append(None)
-    for name in (
-        "created_days",
-        "late",
-        "touched",
-        "differs",
-        "cards",
-        "published_tenths",
-    ):
-        setattr(accounts, name, grown(getattr(accounts, name), size))
-    accounts.published_coverage = grown(accounts.published_coverage, size)
-    accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)
-    accounts.history = grown(accounts.history, size, -2)
-    accounts.created_days[account] = day
-    accounts.touched[account] = True
-    state.profile_numbers = grown(state.profile_numbers, size, np.nan, axis=1)
-    state.evaluated = grown(state.evaluated, size)
-    state.time_parts = grown(state.time_parts, size)
-    for kept in state.signals:
-        make_room(kept, size)
-    refresh_profile(state, account)
-    return account
-
-
-def make_room(kept: Any, size: int) -> None:
-    """Let a signal's arrays hold `size` accounts."""
-    if isinstance(kept, DaySums):
-        kept.values = grown(kept.values, size, axis=1)
-    elif isinstance(kept, DaySets):
-        kept.counts = {window: grown(counts, size) for window, counts in kept.counts.items()}
-    elif isinstance(kept, LastDays):
-        kept.days = grown(kept.days, size, NEVER)
-    else:
-        kept.values = grown(kept.values, size, np.nan)
-        kept.days = grown(kept.days, size, NEVER)
-
-
 def _mark_late(
     state: State, batch: Columns, accounts: IntArray, news: BoolArray, effects: Effects
 ) -> None:
@@ -152,13 +94,14 @@ def _type_numbers(state: State, batch: Columns) -> IntArray:
 
 
 def _where(batch: Columns, positions: IntArray, signal: Signal) -> IntArray:
-    """Those of the positions whose events' properties equal all that the signal's `where` gives."""
+    """Those of the positions whose properties equal the signal's `where`, or that only close."""
     kept = [
         position
         for position in positions.tolist()
         if all(
             same(batch.events[position].properties.get(name), value) for name, value in signal.where
         )
+        or signal.closes(batch.events[position].type)
     ]
     return np.array(kept, dtype=np.int64)
 
@@ -241,15 +184,32 @@ def add_owners(kept: DaySets, owners: IntArray) -> None:
     kept.owners[start:end] = owners
 
 
-def _fold_last_days(
+def _fold_active_days(
     state: State,
-    kept: LastDays,
+    kept: ActiveDays,
     match: _Match,
     batch: Columns,
     effects: Effects,
 ) -> None:
-    np.maximum.at(kept.days, match.accounts, match.days)
-    effects.last_days.append((kept.signal_no, match.accounts))
+    fold_active_days(kept, match.accounts, match.days)
+    effects.active_days.append((kept.signal_no, match.accounts))
+
+
+def _fold_open(
+    state: State,
+    kept: OpenKeys,
+    match: _Match,
+    batch: Columns,
+    effects: Effects,
+) -> None:
+    texts = map(text_of, _values(batch, match))
+    for row, (position, key) in enumerate(zip(match.positions.tolist(), texts, strict=True)):
+        if key is not None:
+            event = batch.events[position]
+            opens = not match.signal.closes(event.type)
+            fact = Fact(int(batch.times_ms[position]), event.id, opens)
+            account = int(match.accounts[row])
+            fold_key(state, kept, account, fact_name(kept, key), fact, effects)
 
 
 def _fold_latest(
@@ -274,4 +234,9 @@ def _fold_latest(
     return news
 
 
-_FOLDS: dict[type, Any] = {DaySums: _fold_sums, DaySets: _fold_sets, LastDays: _fold_last_days}
+_FOLDS: dict[type, Any] = {
+    DaySums: _fold_sums,
+    DaySets: _fold_sets,
+    ActiveDays: _fold_active_days,
+    OpenKeys: _fold_open,
+}

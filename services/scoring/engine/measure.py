@@ -2,15 +2,16 @@
 
 import numpy as np
 
+from services.scoring.engine.active_days import days_in, risk, since_last
 from services.scoring.engine.numbers import MILLIONTHS
 from services.scoring.engine.plan import Column, Window
 from services.scoring.engine.state import (
-    NEVER,
     RING_DAYS,
+    ActiveDays,
     DaySets,
     DaySums,
-    LastDays,
     Latest,
+    OpenKeys,
     State,
 )
 from services.scoring.engine.table import FloatArray, IntArray
@@ -32,11 +33,20 @@ def _value(state: State, column: Column, accounts: IntArray, values: FloatArray)
     if column.kind == "change":
         now = _window(state, column.window, accounts)
         return _divide(now, _window(state, column.against, accounts)) - 1.0
-    if column.kind == "since_last":
-        return _since_last(state, column, accounts)
-    if column.kind == "latest":
-        return _latest(state, column, accounts)
-    return _window(state, column.window, accounts)
+    if column.kind == "rate":
+        now = _window(state, column.window, accounts) / column.lengths[0]
+        return _divide(now, _window(state, column.against, accounts) / column.lengths[1])
+    if column.window >= 0:
+        return _window(state, column.window, accounts) * column.scale
+    kept = state.signals[column.signal]
+    if isinstance(kept, OpenKeys):
+        return kept.counts[accounts].astype(np.float64)
+    if isinstance(kept, Latest):
+        return _latest(state, kept, column, accounts)
+    assert isinstance(kept, ActiveDays)
+    if column.kind == "silence_risk":
+        return risk(kept, accounts, state.day, column.horizon_days)
+    return since_last(kept, accounts, state.day)
 
 
 def _divide(above: FloatArray, below: FloatArray) -> FloatArray:
@@ -65,6 +75,8 @@ def _window(state: State, number: int, accounts: IntArray) -> FloatArray:
         return np.full(len(accounts), np.nan)
     if isinstance(kept, DaySets):
         return kept.counts[number][accounts].astype(np.float64)
+    if isinstance(kept, ActiveDays):
+        return days_in(kept, accounts, state.day - window.first, state.day - window.last)
     assert isinstance(kept, DaySums)
     total = _sum_days(state, window, kept, accounts)
     is_count = state.plan.signals[window.signal].property is None
@@ -77,16 +89,7 @@ def _sum_days(state: State, window: Window, kept: DaySums, accounts: IntArray) -
     return total
 
 
-def _since_last(state: State, column: Column, accounts: IntArray) -> FloatArray:
-    kept = state.signals[column.signal]
-    assert isinstance(kept, LastDays)
-    days = kept.days[accounts]
-    return np.where(days == NEVER, np.nan, np.maximum(0, state.day - 1 - days))
-
-
-def _latest(state: State, column: Column, accounts: IntArray) -> FloatArray:
-    kept = state.signals[column.signal]
-    assert isinstance(kept, Latest)
+def _latest(state: State, kept: Latest, column: Column, accounts: IntArray) -> FloatArray:
     values = kept.values[accounts]
     if column.expires_days:
         return np.where(kept.days[accounts] < state.day - column.expires_days, np.nan, values)

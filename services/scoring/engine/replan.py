@@ -2,18 +2,20 @@
 
 import numpy as np
 
+from services.scoring.engine.accounts import make_room
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import LATEST, refresh_profile
-from services.scoring.engine.fold import make_room
+from services.scoring.engine.open_keys import OPEN
 from services.scoring.engine.plan import Plan, Signal
 from services.scoring.engine.state import (
     ALWAYS_KNOWN,
     NEVER,
     RING_DAYS,
+    ActiveDays,
     DaySets,
     DaySums,
-    LastDays,
     Latest,
+    OpenKeys,
     SignalState,
     State,
 )
@@ -38,7 +40,7 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
             kept = new_signal(signal, state.next_signal_no, since_day, state.accounts.count)
             state.next_signal_no += 1
         state.signals.append(kept)
-    _forget_latest(state, {kept.signal_no for kept in state.signals}, effects)
+    _forget_facts(state, {kept.signal_no for kept in state.signals}, effects)
     _follow(state, [column.name for column in old.columns] if old else [])
     effects.plan_changed = True
 
@@ -48,8 +50,12 @@ def new_signal(signal: Signal, signal_no: int, since_day: int, count: int) -> Si
     size = max(16, count)
     if signal.kind == "sum":
         return DaySums(signal_no, since_day, np.zeros((RING_DAYS, size), np.int64))
-    if signal.kind == "last_day":
-        return LastDays(signal_no, since_day, np.full(size, NEVER, np.int64))
+    if signal.kind == "active_days":
+        never, bits = np.full(size, NEVER, np.int64), np.zeros(size, np.uint64)
+        faded = np.zeros(size)
+        return ActiveDays(signal_no, since_day, bits, bits.copy(), never, never.copy(), faded)
+    if signal.kind == "open":
+        return OpenKeys(signal_no, since_day, np.zeros(size, np.int64))
     if signal.kind == "latest":
         days = np.full(size, NEVER, np.int64)
         return Latest(signal_no, since_day, np.full(size, np.nan), days)
@@ -58,13 +64,13 @@ def new_signal(signal: Signal, signal_no: int, since_day: int, count: int) -> Si
     return DaySets(signal_no, since_day, HashTable(), owners, words, words.copy(), {})
 
 
-def _forget_latest(state: State, kept: set[int], effects: Effects) -> None:
-    """Facts of `latest` signals that are no longer kept."""
+def _forget_facts(state: State, kept: set[int], effects: Effects) -> None:
+    """Facts of `latest` and `open` signals that are no longer kept."""
     for account, facts in enumerate(state.accounts.facts):
         gone = [
             name
             for name in facts
-            if name.startswith(LATEST) and int(name.removeprefix(LATEST)) not in kept
+            if name.startswith((LATEST, OPEN)) and int(name.split(".", 2)[1]) not in kept
         ]
         for name in gone:
             del facts[name]

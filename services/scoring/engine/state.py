@@ -86,12 +86,27 @@ class DaySets:
 
 
 @dataclass
-class LastDays:
-    """The day of each account's newest event; NEVER without one."""
+class ActiveDays:
+    """On which days an account had events, and what outlives the horizon of it."""
 
     signal_no: int
     since_day: int
-    days: IntArray  # [account]
+    low: HashArray  # [account], bits of the days whose number modulo 128 is below 64
+    high: HashArray  # [account], the others
+    first: IntArray  # [account], NEVER without one
+    last: IntArray  # [account], NEVER without one
+    faded: FloatArray  # [account], Σ 2^(day / 120) over the active days that left the horizon
+
+
+@dataclass
+class OpenKeys:
+    """How many keys were opened and are not closed."""
+
+    signal_no: int
+    since_day: int
+    counts: IntArray  # [account]
+    closed: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    """By the day of their closing: the (account, fact name) of keys that are closed."""
 
 
 @dataclass
@@ -104,7 +119,7 @@ class Latest:
     days: IntArray  # [account]
 
 
-SignalState = DaySums | DaySets | LastDays | Latest
+SignalState = DaySums | DaySets | ActiveDays | OpenKeys | Latest
 
 
 @dataclass
@@ -115,7 +130,7 @@ class Accounts:
     ids: list[str] = field(default_factory=list)
     facts: list[dict[str, Fact]] = field(
         default_factory=list
-    )  # `profile.…`, `latest.…`, `override`
+    )  # by name, `profile.…`, `latest.…`, `open.…`, `override`
     profiles: list[dict[str, Any]] = field(default_factory=list)
     overrides: dict[int, Override] = field(default_factory=dict)  # by account, those in force
     published: list[bytes | None] = field(default_factory=list)

@@ -2,39 +2,25 @@
 
 import numpy as np
 
+from services.scoring.engine.active_days import fade
+from services.scoring.engine.days import Bits, any_bit, day_bits, period_bits
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.open_keys import forget_closed
 from services.scoring.engine.plan import Window
-from services.scoring.engine.state import RING_DAYS, BoolArray, DaySets, DaySums, State
-from services.scoring.engine.table import HashArray, HashTable, IntArray
-
-_WORD = 64
-_ALL = (1 << RING_DAYS) - 1
-_LOW = (1 << _WORD) - 1
-_ONE = np.uint64(1)
-
-Bits = tuple[np.uint64, np.uint64]
-
-
-def day_bits(days: IntArray) -> tuple[HashArray, HashArray]:
-    """The (low, high) words with the bit of each day."""
-    slots = (days % RING_DAYS).astype(np.uint64)
-    low = np.where(slots < _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
-    high = np.where(slots >= _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
-    return low, high
+from services.scoring.engine.state import (
+    RING_DAYS,
+    ActiveDays,
+    DaySets,
+    DaySums,
+    OpenKeys,
+    State,
+)
+from services.scoring.engine.table import HashTable
 
 
 def window_bits(window: Window, running_day: int) -> Bits:
     """The (low, high) words with the bits of the days r − first … r − last."""
-    length = window.first - window.last + 1
-    start = (running_day - window.first) % RING_DAYS
-    run = ((1 << length) - 1) << start
-    bits = (run | (run >> RING_DAYS)) & _ALL
-    return np.uint64(bits & _LOW), np.uint64(bits >> _WORD)
-
-
-def any_bit(low: HashArray, high: HashArray, bits: Bits) -> BoolArray:
-    """Which things have a bit inside the window. [thing]"""
-    found: BoolArray = ((low & bits[0]) | (high & bits[1])) != 0
-    return found
+    return period_bits(running_day - window.first, running_day - window.last)
 
 
 def recount(state: State, kept: DaySets) -> None:
@@ -47,7 +33,7 @@ def recount(state: State, kept: DaySets) -> None:
         counts[:] = np.bincount(kept.owners[:used][inside], minlength=len(counts))
 
 
-def turn_day(state: State) -> None:
+def turn_day(state: State, effects: Effects) -> None:
     """The next day runs: its slot in the rings is empty, and all windows have moved."""
     state.clock.running_day += 1
     slot = state.day % RING_DAYS
@@ -59,15 +45,12 @@ def turn_day(state: State) -> None:
             kept.low &= ~low
             kept.high &= ~high
             recount(state, kept)
-
-
-def turned_bits(from_day: int, to_day: int) -> Bits:
-    """The (low, high) words of the days that are still the same after days have turned."""
-    cleared = 0
-    for day in range(max(from_day, to_day - RING_DAYS) + 1, to_day + 1):
-        cleared |= 1 << (day % RING_DAYS)
-    kept = _ALL & ~cleared
-    return np.uint64(kept & _LOW), np.uint64(kept >> _WORD)
+        elif isinstance(kept, ActiveDays):
+            fade(kept, state.day)
+            kept.low &= ~low
+            kept.high &= ~high
+        elif isinstance(kept, OpenKeys):
+            forget_closed(state, kept, effects)
 
 
 def forget_things(state: State, least: int = 10_000) -> None:

@@ -1,0 +1,150 @@
+"""From a configuration's document to the plan by which the engine computes."""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from services.scoring.engine.calendar import calendar
+from services.scoring.engine.plan import Column, Plan, ScorecardPlan, Signal, Window
+from shared.configuration import (
+    Configuration,
+    Metric,
+    Scorecard,
+    canonical,
+    parse,
+    scoring_revision,
+)
+
+SIGNAL_OF = {
+    "count": "sum",
+    "sum": "sum",
+    "users": "set",
+    "distinct": "set",
+    "days": "active_days",
+    "since_last": "active_days",
+    "silence_risk": "active_days",
+}
+WINDOWED = frozenset({"count", "sum", "users", "distinct", "days"})
+DERIVED = frozenset({"ratio", "change", "rate"})
+PROFILE = "profile."
+
+
+def compile_plan(document: Mapping[str, Any]) -> Plan:
+    """The plan of a document. Raises InvalidConfiguration."""
+    return _Compiler(parse(document), scoring_revision(document)).plan()
+
+
+class _Compiler:
+    def __init__(self, configuration: Configuration, revision: str) -> None:
+        self.configuration = configuration
+        self.revision = revision
+        self.signals: dict[str, tuple[int, Signal]] = {}
+        self.windows: dict[Window, int] = {}
+        self.columns: dict[str, int] = {}
+        self.built: list[Column] = []
+
+    def plan(self) -> Plan:
+        metrics = self.configuration.scorecards.metrics
+        for late in (False, True):
+            for name, metric in metrics.items():
+                if (metric.kind in DERIVED) == late:
+                    self.columns[name] = len(self.built)
+                    self.built.append(self._column(name, metric, metrics))
+        names = {field for column in self.built for field in column.fields}
+        return Plan(
+            revision=self.revision,
+            calendar=calendar(self.configuration.product.time_zone),
+            signals=tuple(signal for _, signal in self.signals.values()),
+            windows=tuple(self.windows),
+            columns=tuple(self.built),
+            scorecards=tuple(map(self._scorecard, self.configuration.scorecards.scorecards)),
+            bands=tuple(self.configuration.scorecards.bands.items()),
+            profile_numbers=tuple(sorted(names)),
+        )
+
+    def _column(self, name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Column:
+        if metric.ratio:
+            terms = (self.columns.get(term, term.removeprefix(PROFILE)) for term in metric.ratio)
+            return Column(name, "ratio", terms=tuple(terms))
+        if metric.change:
+            earlier = metrics[metric.change]
+            signal, length = self._signal(earlier), earlier.window_days
+            shifted = Window(signal, length + metric.against_days, metric.against_days + 1)
+            now, then = self._window(Window(signal, length, 0)), self._window(shifted)
+            return Column(name, "change", window=now, against=then, signal=signal)
+        if metric.rate:
+            recent = metrics[metric.rate]
+            signal, length, before = self._signal(recent), recent.window_days, metric.against_days
+            now = self._window(Window(signal, length, 0))
+            then = self._window(Window(signal, length + before, length + 1))
+            lengths = (length, before)
+            return Column(name, "rate", window=now, against=then, signal=signal, lengths=lengths)
+        signal = self._signal(metric)
+        if metric.kind in WINDOWED:
+            window = self._window(Window(signal, metric.window_days, 0))
+            scale = metric.per_days / metric.window_days if metric.per else 1.0
+            return Column(name, metric.kind, window=window, signal=signal, scale=scale)
+        return Column(
+            name,
+            metric.kind,
+            signal=signal,
+            expires_days=metric.expires_days,
+            horizon_days=metric.horizon_days,
+        )
+
+    def _signal(self, metric: Metric) -> int:
+        selector, name = _reads(metric)
+        types = self._types(selector)
+        closing = self._types(metric.closed_by) if metric.closed_by else []
+        kind = SIGNAL_OF.get(metric.kind, metric.kind)
+        wanted = metric.where or {}
+        definition = canonical([kind, name, types, wanted, closing]).decode()
+        if definition not in self.signals:
+            where = tuple(sorted(wanted.items()))
+            signal = Signal(kind, name, frozenset(types), where, frozenset(closing), definition)
+            self.signals[definition] = (len(self.signals), signal)
+        return self.signals[definition][0]
+
+    def _types(self, selector: str) -> list[str]:
+        named = self.configuration.product.events.get(selector)
+        return sorted(set(named)) if named is not None else [selector]
+
+    def _window(self, window: Window) -> int:
+        return self.windows.setdefault(window, len(self.windows))
+
+    def _scorecard(self, card: Scorecard) -> ScorecardPlan:
+        dimensions = list(card.dimensions.values())
+        measures = [item for dimension in dimensions for item in dimension.measures.items()]
+        sizes = [len(dimension.measures) for dimension in dimensions]
+        ends = list(accumulate(sizes))
+        points = 1 + max(len(measure.curve) for _, measure in measures)
+        xs = np.full((len(measures), points), np.inf)
+        ys = np.zeros((len(measures), points))
+        for row, (_, measure) in enumerate(measures):
+            xs[row, : len(measure.curve)] = [x for x, _ in measure.curve]
+            ys[row, : len(measure.curve)] = [y for _, y in measure.curve]
+        when = (
+            (field.removeprefix(PROFILE), tuple(wanted) if isinstance(wanted, list) else (wanted,))
+            for field, wanted in card.when.items()
+        )
+        return ScorecardPlan(
+            id=card.id,
+            when=tuple(when),
+            dimensions=tuple(card.dimensions),
+            rows=tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)),
+            names=tuple(name for name, _ in measures),
+            columns=np.array([self.columns[name] for name, _ in measures], dtype=np.int64),
+            weights=np.array([[measure.weight] for _, measure in measures], dtype=np.float64),
+            xs=xs,
+            ys=ys,
+            dimension_weights=np.array([[each.weight] for each in dimensions], dtype=np.float64),
+            dimension_of=np.repeat(np.arange(len(sizes)), sizes),
+        )
+
+
+def _reads(metric: Metric) -> tuple[str, str | None]:
+    """The selector of the events that a metric reads, and the property that it takes of them."""
+    selected = getattr(metric, metric.kind)
+    return (metric.of, selected) if metric.of is not None else (selected, None)

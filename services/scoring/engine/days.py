@@ -1,0 +1,53 @@
+"""Days as bits: two words of 64, a day's bit at its number modulo 128. Pure."""
+
+import numpy as np
+
+from services.scoring.engine.state import RING_DAYS, BoolArray
+from services.scoring.engine.table import HashArray, IntArray
+
+_WORD = 64
+_ALL = (1 << RING_DAYS) - 1
+_LOW = (1 << _WORD) - 1
+_ONE = np.uint64(1)
+
+Bits = tuple[np.uint64, np.uint64]
+
+
+def day_bits(days: IntArray) -> tuple[HashArray, HashArray]:
+    """The (low, high) words with the bit of each day."""
+    slots = (days % RING_DAYS).astype(np.uint64)
+    low = np.where(slots < _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
+    high = np.where(slots >= _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
+    return low, high
+
+
+def period_bits(first_day: int, last_day: int) -> Bits:
+    """The (low, high) words with the bits of the days from the first to the last, included."""
+    run = ((1 << (last_day - first_day + 1)) - 1) << (first_day % RING_DAYS)
+    bits = (run | (run >> RING_DAYS)) & _ALL
+    return np.uint64(bits & _LOW), np.uint64(bits >> _WORD)
+
+
+def any_bit(low: HashArray, high: HashArray, bits: Bits) -> BoolArray:
+    """Which of the (low, high) words have a bit inside the period."""
+    found: BoolArray = ((low & bits[0]) | (high & bits[1])) != 0
+    return found
+
+
+def count_bits(low: HashArray, high: HashArray, bits: Bits) -> IntArray:
+    """How many bits of each of the (low, high) words are inside the period."""
+    return _ones(low & bits[0]) + _ones(high & bits[1])
+
+
+def _ones(words: HashArray) -> IntArray:
+    counts: IntArray = np.bitwise_count(words).astype(np.int64)
+    return counts
+
+
+def turned_bits(from_day: int, to_day: int) -> Bits:
+    """The (low, high) words of the days that are still the same after days have turned."""
+    cleared = 0
+    for day in range(max(from_day, to_day - RING_DAYS) + 1, to_day + 1):
+        cleared |= 1 << (day % RING_DAYS)
+    kept = _ALL & ~cleared
+    return np.uint64(kept & _LOW), np.uint64(kept >> _WORD)
