@@ -8,7 +8,12 @@ _MS = timedelta(milliseconds=1)
 
 def time_ms(text: str) -> int:
     """Milliseconds since 1970 of `2026-11-22T03:04:06.000Z`. Raises ValueError."""
-    return (datetime.fromisoformat(text) - _EPOCH) // _MS
+    return datetime_ms(datetime.fromisoformat(text))
+
+
+def datetime_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 of a datetime with a time zone, rounded down."""
+    return (moment - _EPOCH) // _MS
 
 
 def iso_time(instant_ms: int) -> str:

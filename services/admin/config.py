@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from services.admin import publish as publishing
-from services.admin.settings import AdminSettings
 from services.admin.summary import summary
+from shared.command_settings import CommandSettings
 from shared.configuration.files import SHIPPED, read_document, shipped_parts
 from shared.configuration.schemas import schemas
 from shared.configuration.secrets import missing_secrets
@@ -34,7 +34,7 @@ def check(
         typer.echo(warning, err=True)
 
 
-@app.command(epilog=AdminSettings.explain())
+@app.command(epilog=CommandSettings.explain())
 def publish(
     directory: Annotated[Path, typer.Argument(help="The configuration directory.")],
     data_dir: Annotated[
@@ -47,7 +47,7 @@ def publish(
 ) -> None:
     """Let a configuration be in force from the next tick on. Makes the topics that are missing."""
     document = read_document(directory)
-    settings = AdminSettings.of(data_dir, "MYAKU_KAFKA")
+    settings = CommandSettings.of(data_dir, "MYAKU_KAFKA")
     with Console(stderr=True).status(f"Publishing to {settings.kafka} …"):
         said = asyncio.run(publishing.publish(settings, document, partitions=partitions))
     typer.echo(said)

@@ -4,8 +4,8 @@ import asyncio
 
 import typer
 
-from services.admin.settings import AdminSettings
 from shared import database
+from shared.command_settings import CommandSettings
 
 app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
@@ -13,7 +13,7 @@ app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 @app.command()
 def migrate() -> None:
     """Bring the schema of MYAKU_DATABASE_URL to the newest revision; safe to run several times."""
-    url = AdminSettings.read().database_url.get_secret_value()
+    url = CommandSettings.read().database_url.get_secret_value()
     found, newest = asyncio.run(database.migrate(url))
     if found == newest:
         typer.echo(f"The schema is at revision {newest}, the newest: nothing to do.")

@@ -11,11 +11,11 @@ from rich.table import Column, Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.admin.settings import AdminSettings
 from shared import database
 from shared.access import Access, Key, generate
 from shared.access.guard import FRESH_SECONDS
 from shared.access.store import revoke_key, save_key, select_keys
+from shared.command_settings import CommandSettings
 from shared.runtime import UserError, now_ms
 from shared.times import iso_time
 
@@ -86,7 +86,7 @@ def _row(key: Key) -> tuple[str, ...]:
 
 
 def _in_transaction(data_dir: Path | None, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    settings = AdminSettings.of(data_dir, "MYAKU_DATABASE_URL")
+    settings = CommandSettings.of(data_dir, "MYAKU_DATABASE_URL")
     return asyncio.run(_work(settings.database_url.get_secret_value(), work))
 
 

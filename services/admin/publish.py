@@ -5,13 +5,13 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from services.admin.settings import AdminSettings
 from shared import database, topics
+from shared.command_settings import CommandSettings
 from shared.in_force import Followed, followed
 from shared.runtime import UserError
 
 
-async def publish(settings: AdminSettings, document: dict[str, Any], *, partitions: int) -> str:
+async def publish(settings: CommandSettings, document: dict[str, Any], *, partitions: int) -> str:
     """Publish a checked document; what came of it, in words. Raises UserError."""
     before, remark = await _before(settings)
     before.refuse_other_zone(document)
@@ -32,7 +32,7 @@ async def publish(settings: AdminSettings, document: dict[str, Any], *, partitio
     return f"{made}Published {revision}: it is in force from the next tick on.{remark}"
 
 
-async def _before(settings: AdminSettings) -> tuple[Followed, str]:
+async def _before(settings: CommandSettings) -> tuple[Followed, str]:
     """What is followed before, and a remark where the database does not say."""
     try:
         return await followed(settings.database_url.get_secret_value()), ""

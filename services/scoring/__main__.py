@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 
+from services.scoring.acts import Acts
 from services.scoring.api import create_app
 from services.scoring.pipeline import Scoring
 from services.scoring.settings import ScoringSettings
@@ -27,7 +28,7 @@ async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.
     loop = Loop(settings, USAGE_ACCEPTED, room, running)
     moving = settings.clock == "wall"
     watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
-    app = create_app(engine, Keyring(engine))
+    app = create_app(engine, Keyring(engine), Acts(engine, producer, runtime.now_ms))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-scoring"))

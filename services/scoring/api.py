@@ -10,6 +10,8 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.scoring import act_routes
+from services.scoring.acts import Acts, unknown_account
 from services.scoring.engine.calendar import DAYS, EPOCH
 from services.scoring.queries import (
     FILTERS,
@@ -34,7 +36,7 @@ AccountId = Annotated[str, InPath(pattern=problems.WITHOUT_NUL)]
 
 
 class AccountFilters(BaseModel, extra="forbid"):
-    """Which accounts, in which order; `q` looks into names and ids."""
+    """Which accounts, in which order; `q` looks into names and ids, `closed` lists those too."""
 
     band: list[Text] = []
     csm: Text | None = None
@@ -42,6 +44,7 @@ class AccountFilters(BaseModel, extra="forbid"):
     stage: Text | None = None
     plan: Text | None = None
     q: Text | None = None
+    closed: bool = False
     sort: Literal["score", "-score", "change_7d", "change_28d", "account_id"] = "score"
     cursor: str | None = None
     limit: Limit = LIMIT_DEFAULT
@@ -65,11 +68,13 @@ class _NextDay(msgspec.Struct, frozen=True):
     day: Annotated[int, msgspec.Meta(ge=0, lt=DAYS)]
 
 
-def create_app(database: AsyncEngine, keyring: Keyring) -> FastAPI:
-    """The application; it reads and never writes."""
+def create_app(database: AsyncEngine, keyring: Keyring, acts: Acts) -> FastAPI:
+    """The application; it reads the database, and writes into the log what people do."""
     app = application("scoring", keyring)
     app.state.database = database
+    app.state.acts = acts
     app.include_router(routes)
+    app.include_router(act_routes.routes)
     return app
 
 
@@ -91,7 +96,7 @@ async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading
     for band in filters.band:
         if known and band not in known:
             raise Problem(422, "unknown_band", f"{band!r} is no band; there are: {_list(known)}.")
-    given = {name: getattr(filters, name) for name in ("band", "q", *FILTERS)}
+    given = {name: getattr(filters, name) for name in ("band", "q", "closed", *FILTERS)}
     wanted = {name: value for name, value in given.items() if value}
     rows = await select_accounts(reading, wanted, filters.sort, after, filters.limit + 1)
     shown = rows[: filters.limit]
@@ -137,8 +142,7 @@ async def partitions(reading: Reading) -> dict[str, Any]:
 async def _record(reading: AsyncConnection, account_id: str) -> str:
     record = await select_account(reading, account_id)
     if record is None:
-        message = f"No event of account {account_id!r} was accepted yet."
-        raise Problem(404, "unknown_account", message)
+        raise unknown_account(account_id)
     return record
 
 

@@ -1,12 +1,14 @@
-"""The scoring room's command."""
+"""The scoring room's commands."""
 
 import typer
 
+from services.scoring.commands import accounts
 from services.scoring.settings import ScoringSettings
 
 
 def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
+    app.add_typer(accounts, name="accounts")
 
     @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:

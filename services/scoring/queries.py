@@ -22,6 +22,9 @@ SORTS = {
 }
 """The worst first, what is unknown last; accounts of equal value by their id."""
 
+OPEN = "profile->'closed' IS DISTINCT FROM 'true'"
+"""Accounts that are not closed."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -39,9 +42,11 @@ async def select_accounts(
     limit: int,
 ) -> Sequence[tuple[float, str, str]]:
     """(sort value, account id, health record as JSON text) of the accounts, in order."""
-    conditions = ["true"]
+    conditions = ["true" if "closed" in filters else OPEN]
     values: dict[str, Any] = {"limit": limit}
     for name, wanted in filters.items():
+        if name == "closed":
+            continue
         conditions.append(_condition(name))
         values[name] = _pattern(wanted) if name == "q" else wanted
     if after is not None:
@@ -91,6 +96,24 @@ async def select_account(connection: AsyncConnection, account_id: str) -> str | 
             {"account_id": account_id},
         )
     ).scalar_one_or_none()
+
+
+async def select_place(
+    connection: AsyncConnection, account_id: str
+) -> tuple[int, int | None] | None:
+    """An account's partition and, until that is live, its clock; None for an unknown account."""
+    row = (
+        await connection.execute(
+            text(
+                "SELECT p.partition, CASE WHEN p.clock->'clock'->>'live' = 'true' THEN NULL"
+                " ELSE (p.clock->'clock'->>'now_ms')::bigint END AS clock_ms"
+                " FROM scoring.health h JOIN scoring.partition p ON p.partition = h.partition"
+                " WHERE h.account_id = :account_id"
+            ),
+            {"account_id": account_id},
+        )
+    ).one_or_none()
+    return None if row is None else (row.partition, row.clock_ms)
 
 
 @dataclass(frozen=True)

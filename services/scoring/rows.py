@@ -17,8 +17,8 @@ from shared.events import decode_health, encode
 Columns = list[list[Any]]
 """A table's columns without the partition, all of one length; none at all without rows."""
 
-SHOWN = ("name", "csm", "size", "stage", "plan")
-"""The profile fields by which accounts are looked up."""
+SHOWN = ("name", "csm", "size", "stage", "plan", "closed")
+"""The profile fields by which accounts are looked up and listed."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ class Caller(NamedTuple):
     id: str
     access: Access
     source: str
+    name: str
+
+    @property
+    def author(self) -> str:
+        """Who is told to have done something."""
+        return self.name or self.id
 
 
 class Keyring:
@@ -56,7 +62,7 @@ class Keyring:
             raise Problem(503, "unavailable", message, RETRY_AFTER)
         if key is None:
             raise unauthorized("unknown_key", "This key or token is not known, or was revoked.")
-        return Caller(key.id, key.access, key.source or "")
+        return Caller(key.id, key.access, key.source or "", key.name)
 
     def _find(self, text: str) -> Key | None:
         key = (self._keys or {}).get(id_in(text))

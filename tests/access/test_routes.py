@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from services.alerts import api as alerts
 from services.ingest import collector
 from services.scoring import api as scoring
+from services.scoring.acts import Acts
 from shared import database
 from shared.access import Access, Keyring, Needs, allows
 from tests import callers
@@ -23,6 +24,8 @@ OPEN = {"/openapi.json"}
 ACTS: dict[str, Any] = {
     "/v1/alerts/{alert_id}/acknowledge": {"by": "ana"},
     "/v1/alerts/{alert_id}/close": {"by": "ana", "verdict": "saved"},
+    "/v1/accounts/{account_id:encoded}/override": {"score": 50, "reason": "we talked"},
+    "/v1/accounts/{account_id:encoded}/close": {"reason": "merged"},
 }
 
 
@@ -30,9 +33,10 @@ def apps(engine: AsyncEngine) -> list[FastAPI]:
     """The three APIs. What they would do is not reached: nothing that is asked for is there."""
     keyring = Keyring(engine)
     intake: Any = None
+    producer: Any = None
     return [
         collector.create_app(keyring, intake, lambda: 0),
-        scoring.create_app(engine, keyring),
+        scoring.create_app(engine, keyring, Acts(engine, producer, lambda: 0)),
         alerts.create_app(engine, keyring, deliver_history=False, wake=lambda: None),
     ]
 
@@ -102,6 +106,10 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "GET /v1/accounts": "read",
         "GET /v1/accounts/{account_id:encoded}": "read",
         "GET /v1/accounts/{account_id:encoded}/history": "read",
+        "PUT /v1/accounts/{account_id:encoded}/override": "act",
+        "DELETE /v1/accounts/{account_id:encoded}/override": "act",
+        "POST /v1/accounts/{account_id:encoded}/close": "act",
+        "POST /v1/accounts/{account_id:encoded}/reopen": "act",
         "GET /v1/partitions": "read",
         "GET /v1/alerts": "read",
         "GET /v1/alerts/{alert_id}": "read",

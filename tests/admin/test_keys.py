@@ -20,7 +20,7 @@ async def test_a_key_is_made_shown_once_and_revoked(database_url: str) -> None:
     [key_id] = re.findall(r"Its id is (\w+)\. It is not shown again\.", made.error)
     engine = database.create(database_url)
     caller = await Keyring(engine).caller(text)
-    assert caller == (key_id, "write", "web-app")
+    assert caller == (key_id, "write", "web-app", "the [/shop]")
 
     narrow = await myaku("keys", "list", MYAKU_DATABASE_URL=database_url, COLUMNS="80")
     assert key_id in narrow.output, "it can be copied"

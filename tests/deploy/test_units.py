@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from services.admin.settings import AdminSettings
 from services.alerts.settings import AlertsSettings
 from services.ingest.settings import IngestSettings
 from services.scoring.settings import ScoringSettings
+from shared.command_settings import CommandSettings
 from shared.runtime import STOP_HARD_SECONDS
 from shared.settings import Settings
 from tests.deploy.units import ROOT, SERVICES, Unit, compose_units, kubernetes_units, take
@@ -29,7 +29,7 @@ every_service = pytest.mark.parametrize("unit", RUNNING)
 
 def known_settings(unit: Unit) -> set[str]:
     """The environment variables that the unit's command reads."""
-    fields = SETTINGS.get(unit.name, AdminSettings).model_fields
+    fields = SETTINGS.get(unit.name, CommandSettings).model_fields
     return {f"MYAKU_{name.upper()}" for name in fields}
 
 

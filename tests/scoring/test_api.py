@@ -22,6 +22,8 @@ from tests.scoring.random_log import DAY_MS, IDS, START_MS, config, document, ev
 
 NAMES = ["Ann & Co", "50% off", "under_score", "back\\slash", "Zoë"]
 BAD = "application/problem+json"
+NOBODY: Any = None
+"""Nothing is done here."""
 
 
 def profile(number: int, account_id: str) -> tuple[bytes, bytes]:
@@ -52,7 +54,7 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
             raw = [(offset, *record) for offset, record in enumerate(records)]
             effects = advance(state, decode(raw), lambda _, home=partition: home)  # type: ignore[misc]
             await save(connection, held, len(raw), rows_of(state, effects))
-    async with await callers.client(create_app(engine, Keyring(engine)), engine) as made:
+    async with await callers.client(create_app(engine, Keyring(engine), NOBODY), engine) as made:
         yield made
     await engine.dispose()
 
@@ -211,7 +213,7 @@ async def test_a_database_that_is_away_is_503(database_url: str) -> None:
         make_url(database_url).set(database="gone").render_as_string(hide_password=False)
     )
     kept = database.create(database_url)
-    app = create_app(engine, Keyring(kept))
+    app = create_app(engine, Keyring(kept), NOBODY)
     async with await callers.client(app, kept) as client:
         answer = await client.get("/v1/accounts")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -232,6 +234,9 @@ async def test_the_description_names_every_route(client: httpx2.AsyncClient) -> 
     assert set(paths) == {
         "/v1/accounts",
         "/v1/accounts/{account_id}",
+        "/v1/accounts/{account_id}/close",
         "/v1/accounts/{account_id}/history",
+        "/v1/accounts/{account_id}/override",
+        "/v1/accounts/{account_id}/reopen",
         "/v1/partitions",
     }

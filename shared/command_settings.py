@@ -1,4 +1,4 @@
-"""What the commands of this room read: the environment, or what `myaku up` says of itself."""
+"""What commands read: the environment, or what `myaku up` says of itself."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,12 @@ from shared.runtime import UserError
 from shared.settings import Settings
 
 
-class AdminSettings(Settings):
-    """Those of a service, but nothing is signed here: the secret key may be missing."""
+class CommandSettings(Settings):
+    """Those of a service; the secret key may be missing, for most commands sign nothing."""
 
-    secret_key: SecretStr = Field(default=SecretStr(""), description="not needed here")
+    secret_key: SecretStr = Field(
+        default=SecretStr(""), description="needed where something is signed"
+    )
 
     @classmethod
     def of(cls, data_dir: Path | None, variable: str) -> Self:
@@ -30,4 +32,8 @@ class AdminSettings(Settings):
                 f"Nothing runs in {data_dir or DEFAULT}: name your deployment in {variable},"
                 " or with --data-dir where `myaku up` runs."
             )
-        return cls.read(kafka=up_file.kafka, database_url=up_file.database_url)
+        return cls.read(
+            kafka=up_file.kafka,
+            database_url=up_file.database_url,
+            secret_key=up_file.secret_key,
+        )

@@ -1,0 +1,122 @@
+"""`myaku accounts`: what a person does to an account, as over HTTP."""
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from services.scoring.acts import LASTS_DAYS, TEXT_CHARACTERS_MAX, Acts
+from shared import database, kafka
+from shared.command_settings import CommandSettings
+from shared.problems import Problem
+from shared.runtime import UserError, now_ms
+from shared.times import datetime_ms
+
+accounts = typer.Typer(help="Override a score; close an account.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account.")]
+Author = Annotated[str, typer.Option(help="Who does it.", default_factory=getpass.getuser)]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where `myaku up` runs; without it MYAKU_KAFKA and MYAKU_DATABASE_URL say whose."
+    ),
+]
+
+
+@accounts.command(epilog=CommandSettings.explain())
+def override(
+    account_id: AccountId,
+    author: Author,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=100, help="The score instead of the computed one.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; shown with the score.")] = "",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help=f"As 2027-01-31T00:00:00Z; without it after {LASTS_DAYS} days."
+        ),
+    ] = None,
+    end: Annotated[bool, typer.Option("--end", help="End it: the computed score counts.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Set an account's score by hand until it expires, or end that."""
+    if end:
+        if score is not None or reason or expires:
+            raise UserError("--end stands alone: it says no score, no reason and no end.")
+        _do(data_dir, lambda acts: acts.end_override(account_id, author))
+        typer.echo(f"Accepted: the computed score of {account_id} counts again.")
+        return
+    if score is None:
+        raise UserError("Say --score and --reason, or --end.")
+    given, said, ends_ms = score, _text("--reason", reason), _instant(expires)
+    accepted = _do(data_dir, lambda acts: acts.override(account_id, author, given, said, ends_ms))
+    ends = accepted["expires_at"]
+    typer.echo(f"Accepted: the score of {account_id} is {accepted['score']} until {ends}.")
+
+
+@accounts.command(epilog=CommandSettings.explain())
+def close(
+    account_id: AccountId,
+    author: Author,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Close an account: it leaves lists, figures and alerts; its history stays."""
+    said = _text("--reason", reason)
+    _do(data_dir, lambda acts: acts.close(account_id, author, said))
+    typer.echo(f"Accepted: {account_id} is closed.")
+
+
+@accounts.command(epilog=CommandSettings.explain())
+def reopen(account_id: AccountId, data_dir: DataDirOption = None) -> None:
+    """Open a closed account again."""
+    _do(data_dir, lambda acts: acts.reopen(account_id))
+    typer.echo(f"Accepted: {account_id} is open.")
+
+
+def _text(option: str, text: str) -> str:
+    text = text.strip()
+    if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
+        raise UserError(f"{option} has 1 to {TEXT_CHARACTERS_MAX} printable characters.")
+    return text
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UserError("--expires is a time with its zone, as 2027-01-31T00:00:00Z.")
+    return datetime_ms(moment)
+
+
+def _do(data_dir: Path | None, act: Callable[[Acts], Awaitable[T]]) -> T:
+    return asyncio.run(_act(CommandSettings.of(data_dir, "MYAKU_KAFKA"), act))
+
+
+async def _act(settings: CommandSettings, act: Callable[[Acts], Awaitable[T]]) -> T:
+    url = settings.database_url.get_secret_value()
+    engine = database.create(url, connections=1, application="myaku-accounts")
+    producer = kafka.producer(settings)
+    try:
+        await database.check(engine, url)
+        await kafka.start(producer, settings)
+        return await act(Acts(engine, producer, now_ms))
+    except Problem as problem:
+        raise UserError(str(problem.detail)) from problem
+    except database.LOST as error:
+        raise database.unavailable(url, error) from error
+    finally:
+        await producer.stop()
+        await engine.dispose()
