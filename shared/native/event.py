@@ -19,6 +19,9 @@ KEYS_MAX = 64
 DEPTH_MAX = 8
 NUL = "\0"
 
+ACTS = frozenset({"account.overridden", "user.erased"})
+"""What people do through the APIs: it comes no other way."""
+
 JOINED = "user.joined"
 LEFT = "user.left"
 
@@ -81,6 +84,8 @@ def _type(given: dict[str, Any]) -> str:
     name = _required(given, "type", TYPE_CHARACTERS_MAX, "missing_type", "bad_type")
     if name.startswith(RESERVED_PREFIX):
         raise Refused("bad_type", f"Types beginning with {RESERVED_PREFIX} are reserved.")
+    if name in ACTS:
+        raise Refused("bad_type", f"{name} comes from the API or the command line only.")
     return name
 
 

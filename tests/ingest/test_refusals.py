@@ -36,6 +36,8 @@ REFUSALS: list[tuple[str, bytes | None]] = [
     ("bad_type", event(type=["x"])),
     ("bad_type", event(type="x" * 101)),
     ("bad_type", event(type="myaku.tick")),
+    ("bad_type", event(type="account.overridden", properties={"score": 1})),
+    ("bad_type", event(type="user.erased", user_id="u-17")),
     ("unknown_account", event(account_id=None)),
     ("unknown_account", event(account_id="")),
     ("unknown_account", event(account_id=7)),
