@@ -5,14 +5,24 @@ import secrets
 import httpx2
 from aiokafka import AIOKafkaProducer
 
-from shared.events import SIGNATURE_HEADER, USAGE_EVENTS, Barrier, Tick, encode, sign
+from shared.events import (
+    SIGNATURE_HEADER,
+    USAGE_EVENTS,
+    Barrier,
+    Erasure,
+    Tick,
+    control_key,
+    encode,
+    sign,
+)
 
 
-def signed(record: Tick | Barrier, secret_key: str) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+def signed(
+    record: Tick | Barrier | Erasure, secret_key: str
+) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     """The key, value and headers with which ingest lets a record of ours in."""
     value = encode(record)
-    key = str(record.__struct_config__.tag).encode()
-    return key, value, [(SIGNATURE_HEADER, sign(value, secret_key))]
+    return control_key(record), value, [(SIGNATURE_HEADER, sign(value, secret_key))]
 
 
 async def send_barrier(producer: AIOKafkaProducer, partition: int, secret_key: str) -> str:

@@ -55,7 +55,20 @@ class Barrier(msgspec.Struct, frozen=True, tag_field="type", tag=BARRIER):
     id: str
 
 
-Control = Marker | Tick | Config | Barrier
+class Erasure(msgspec.Struct, frozen=True, tag_field="type", tag="user.erased"):
+    """A person is erased: nothing dated up to `time` may name the user any more."""
+
+    user_id: str
+    time: str
+
+
+Control = Marker | Tick | Config | Barrier | Erasure
+
+
+def control_key(record: Control) -> bytes:
+    """The key of a record of our own: its type, which begins with `myaku.` or is made to."""
+    name = str(record.__struct_config__.tag)
+    return (name if name.startswith(RESERVED_PREFIX) else RESERVED_PREFIX + name).encode()
 
 
 class Previous(msgspec.Struct, frozen=True):

@@ -25,8 +25,8 @@ FUNCTION_LINES_MAX = 50
 VAGUE = {"utils", "helpers", "common", "core", "base", "manager"}
 PARTITION_FIRST = re.compile(r"PRIMARY KEY \(\w*partition\b|^\s*partition int PRIMARY KEY", re.M)
 MIGRATIONS = "shared/migrations/versions"
-WHOLE_TABLES = {"ingest.membership", "alerts.destination", "access.key"}
-"""Not of a partition: a user's accounts, whatever their partitions; destinations; keys."""
+WHOLE_TABLES = {"ingest.membership", "ingest.erased", "alerts.destination", "access.key"}
+"""Not of a partition: users' accounts, who was erased, destinations, keys."""
 
 
 def shown(path: Path) -> str:

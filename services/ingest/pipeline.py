@@ -24,6 +24,7 @@ from services.ingest.accept import (
     read,
     users,
 )
+from services.ingest.erasures import erase, erased_among
 from services.ingest.parking import sweep
 from services.ingest.publish import Publisher
 from services.ingest.ticks import Progress, Ticker
@@ -148,15 +149,20 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.publisher.send(outcome.accepted, outcome.rejected, received_ms)
         if outcome.changes_database:
             async with transaction(self.database) as connection:
+                await erase(connection, outcome.erased.new, self._secret_key)
                 await store.save(connection, outcome)
         for partition, tick_ms in outcome.newest_tick_ms.items():
             await self._sweep(partition, tick_ms)
         await self._commit(batch)
         self._note(outcome)
 
+    @property
+    def _secret_key(self) -> str:
+        return self.settings.secret_key.get_secret_value()
+
     def _rules(self) -> SigningRules:
         return SigningRules(
-            self.settings.secret_key.get_secret_value(),
+            self._secret_key,
             live=self.settings.clock == "wall",
             source_partitions=self._source_partitions(),
         )
@@ -173,7 +179,8 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             memberships = Memberships(await store.memberships_of(connection, needed))
             partitions = [place.partition for place in batch]
             parked = await store.parked_of(connection, partitions, joining) if joining else []
-        return Known(memberships, parked)
+            erased = await erased_among(connection, needed, self._secret_key)
+        return Known(memberships, parked, erased)
 
     async def _sweep(self, partition: int, tick_ms: int) -> None:
         await sweep(self.database, self.publisher, partition, tick_ms, self.now_ms())

@@ -28,7 +28,8 @@ async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.
     loop = Loop(settings, USAGE_ACCEPTED, room, running)
     moving = settings.clock == "wall"
     watch = Watch(loop.clocks, runtime.now_ms, running.readiness, moving=moving)
-    app = create_app(engine, Keyring(engine), Acts(engine, producer, runtime.now_ms))
+    acts = Acts(engine, producer, settings.secret_key.get_secret_value(), runtime.now_ms)
+    app = create_app(engine, Keyring(engine), acts)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(f"{settings.group}-scoring"))

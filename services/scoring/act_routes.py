@@ -1,4 +1,4 @@
-"""The HTTP API of what people do to accounts: 202 says that the log has it."""
+"""The HTTP API of what people do to accounts and users: 202 says that the log has it."""
 
 from typing import Annotated, Any
 
@@ -8,11 +8,14 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from services.scoring.acts import TEXT_CHARACTERS_MAX, Acts
 from shared.access import Caller, Needs
+from shared.native.event import NAME_CHARACTERS_MAX
 from shared.problems import WITHOUT_NUL
 from shared.times import datetime_ms
 
 AccountId = Annotated[str, InPath(pattern=WITHOUT_NUL)]
+UserId = Annotated[str, InPath(pattern=WITHOUT_NUL, max_length=NAME_CHARACTERS_MAX)]
 Acting = Annotated[Caller, Depends(Needs("act"))]
+Erasing = Annotated[Caller, Depends(Needs("admin"))]
 Reason = Annotated[
     str,
     StringConstraints(
@@ -42,6 +45,12 @@ async def _acts(request: Request) -> Acts:
 
 routes = APIRouter()
 Doing = Annotated[Acts, Depends(_acts)]
+
+
+@routes.delete("/v1/users/{user_id:encoded}", status_code=202)
+async def erase(user_id: UserId, _: Erasing, acts: Doing) -> dict[str, Any]:
+    """Erase a person: what names the user goes, the account's numbers stay."""
+    return {"user_id": user_id, "erased_up_to": await acts.erase(user_id)}
 
 
 @routes.put("/v1/accounts/{account_id:encoded}/override", status_code=202)

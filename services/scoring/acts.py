@@ -1,8 +1,9 @@
-"""What people do to accounts: records in the log, which take effect where they stand there."""
+"""What people do to accounts and users: records in the log; they take effect where they stand."""
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring.queries import select_place
+from shared import kafka
+from shared.barriers import signed
 from shared.database import snapshot
-from shared.events import USAGE_ACCEPTED, encode
+from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, Erasure, encode
 from shared.problems import RETRY_AFTER, Problem
 from shared.runtime import log
 from shared.times import iso_time
@@ -33,10 +36,11 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Acts:
-    """Writes acts into `usage.accepted`. What is written twice is one act: the newest decides."""
+    """Writes acts into the log. What is written twice is one act: the newest decides."""
 
     database: AsyncEngine
     producer: AIOKafkaProducer
+    secret_key: str
     now_ms: Callable[[], int]
 
     async def override(
@@ -98,15 +102,34 @@ class Acts:
             "properties": properties,
             "received_at": iso_time(now_ms),
         }
-        try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await self.producer.send_and_wait(
-                    USAGE_ACCEPTED, encode(event), key=account_id.encode(), partition=partition
-                )
-        except (KafkaError, TimeoutError) as error:
-            log.warning("act not taken", kind=kind, why=str(error) or repr(error))
-            message = "The broker cannot be reached: do it again later."
-            raise Problem(503, "unavailable", message, RETRY_AFTER) from error
+        record: kafka.Record = (account_id.encode(), encode(event), [])
+        async with _acknowledged(kind):
+            await kafka.send_in_order(self.producer, USAGE_ACCEPTED, partition, [record])
+
+    async def erase(self, user_id: str) -> str:
+        """Let nothing name a user any more that is dated up to now, which is returned.
+
+        Ingest passes it on to every partition of `usage.accepted`. Raises Problem.
+        """
+        erasure = Erasure(user_id, iso_time(self.now_ms()))
+        record = signed(erasure, self.secret_key)
+        async with _acknowledged("user.erased"):
+            # Each worker of ingest hears of it where it stands, and keeps nothing after it.
+            for partition in range(await kafka.partitions_of(self.producer, USAGE_EVENTS)):
+                await kafka.send_in_order(self.producer, USAGE_EVENTS, partition, [record])
+        return erasure.time
+
+
+@asynccontextmanager
+async def _acknowledged(kind: str) -> AsyncIterator[None]:
+    """Of what is sent inside the broker has everything at the end. Raises Problem 503."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            yield
+    except (KafkaError, TimeoutError) as error:
+        log.warning("act not taken", kind=kind, why=str(error) or repr(error))
+        message = "The broker cannot be reached: do it again later."
+        raise Problem(503, "unavailable", message, RETRY_AFTER) from error
 
 
 def unknown_account(account_id: str) -> Problem:

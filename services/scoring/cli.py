@@ -2,13 +2,14 @@
 
 import typer
 
-from services.scoring.commands import accounts
+from services.scoring.commands import accounts, users
 from services.scoring.settings import ScoringSettings
 
 
 def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
     app.add_typer(accounts, name="accounts")
+    app.add_typer(users, name="users")
 
     @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:

@@ -1,4 +1,4 @@
-"""`myaku accounts`: what a person does to an account, as over HTTP."""
+"""`myaku accounts`, `myaku users`: what a person does to them, as over HTTP."""
 
 import asyncio
 import getpass
@@ -12,11 +12,14 @@ import typer
 from services.scoring.acts import LASTS_DAYS, TEXT_CHARACTERS_MAX, Acts
 from shared import database, kafka
 from shared.command_settings import CommandSettings
+from shared.native.event import NAME_CHARACTERS_MAX
 from shared.problems import Problem
 from shared.runtime import UserError, now_ms
 from shared.times import datetime_ms
 
 accounts = typer.Typer(help="Override a score; close an account.", no_args_is_help=True)
+
+users = typer.Typer(help="Erase a person.", no_args_is_help=True)
 
 T = TypeVar("T")
 
@@ -82,6 +85,20 @@ def reopen(account_id: AccountId, data_dir: DataDirOption = None) -> None:
     typer.echo(f"Accepted: {account_id} is open.")
 
 
+@users.command(epilog=CommandSettings.explain())
+def erase(
+    user_id: Annotated[str, typer.Argument(metavar="ID", help="The user.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Erase a person: what names the user goes, the accounts' numbers stay."""
+    if not 1 <= len(user_id) <= NAME_CHARACTERS_MAX:
+        raise UserError(f"A user's id has 1 to {NAME_CHARACTERS_MAX} characters.")
+    if not CommandSettings.of(data_dir, "MYAKU_KAFKA").secret_key.get_secret_value():
+        raise UserError("MYAKU_SECRET_KEY is not set: an erasure is signed with it.")
+    time = _do(data_dir, lambda acts: acts.erase(user_id))
+    typer.echo(f"Accepted: nothing of up to {time} names {user_id} any more.")
+
+
 def _text(option: str, text: str) -> str:
     text = text.strip()
     if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
@@ -106,13 +123,16 @@ def _do(data_dir: Path | None, act: Callable[[Acts], Awaitable[T]]) -> T:
 
 
 async def _act(settings: CommandSettings, act: Callable[[Acts], Awaitable[T]]) -> T:
-    url = settings.database_url.get_secret_value()
+    url, secret_key = (
+        settings.database_url.get_secret_value(),
+        settings.secret_key.get_secret_value(),
+    )
     engine = database.create(url, connections=1, application="myaku-accounts")
     producer = kafka.producer(settings)
     try:
         await database.check(engine, url)
         await kafka.start(producer, settings)
-        return await act(Acts(engine, producer, now_ms))
+        return await act(Acts(engine, producer, secret_key, now_ms))
     except Problem as problem:
         raise UserError(str(problem.detail)) from problem
     except database.LOST as error:

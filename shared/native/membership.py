@@ -32,6 +32,13 @@ class Memberships:
         """The accounts that the user belongs to now."""
         return [one.account_id for one in self._of.get(user_id, {}).values() if one.joined]
 
+    def forget(self, user_id: str, until: str) -> None:
+        """The user was erased: what was told up to a time is not known any more."""
+        of_user = self._of.get(user_id, {})
+        for account_id in [name for name, told in of_user.items() if told.time <= until]:
+            del of_user[account_id]
+            self.changed.pop((user_id, account_id), None)
+
     def follow(self, event: Event) -> None:
         """Take in a joining or leaving; other events, and those that name no user, say nothing."""
         user, account = event.user_id, event.account_id

@@ -36,7 +36,7 @@ def apps(engine: AsyncEngine) -> list[FastAPI]:
     producer: Any = None
     return [
         collector.create_app(keyring, intake, lambda: 0),
-        scoring.create_app(engine, keyring, Acts(engine, producer, lambda: 0)),
+        scoring.create_app(engine, keyring, Acts(engine, producer, "secret", lambda: 0)),
         alerts.create_app(engine, keyring, deliver_history=False, wake=lambda: None),
     ]
 
@@ -74,7 +74,7 @@ def routes(app: FastAPI) -> list[tuple[APIRoute, str, Access]]:
 
 async def answer(client: httpx2.AsyncClient, route: APIRoute, method: str, text: str) -> int:
     path = route.path.replace("{account_id:encoded}", "nobody").replace("{alert_id}", "al_none")
-    path = path.replace("{barrier_id}", "none")
+    path = path.replace("{barrier_id}", "none").replace("{user_id:encoded}", "x" * 129)
     headers = callers.bearing(text) if text else {}
     given = await client.request(method, path, headers=headers, json=ACTS.get(route.path))
     if given.status_code >= 400:
@@ -110,6 +110,7 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "DELETE /v1/accounts/{account_id:encoded}/override": "act",
         "POST /v1/accounts/{account_id:encoded}/close": "act",
         "POST /v1/accounts/{account_id:encoded}/reopen": "act",
+        "DELETE /v1/users/{user_id:encoded}": "admin",
         "GET /v1/partitions": "read",
         "GET /v1/alerts": "read",
         "GET /v1/alerts/{alert_id}": "read",

@@ -19,6 +19,7 @@ from shared.events import (
     USAGE_EVENTS,
     USAGE_REJECTED,
     Barrier,
+    Erasure,
     Tick,
     encode,
 )
@@ -48,7 +49,7 @@ class Log:
         records: list[kafka.Record] = [(key, value, []) for value in values]
         await kafka.send_in_order(self.producer, USAGE_EVENTS, partition, records)
 
-    async def send_signed(self, record: Tick | Barrier, partition: int = 0) -> None:
+    async def send_signed(self, record: Tick | Barrier | Erasure, partition: int = 0) -> None:
         """Put a record of our own there."""
         records = [signed(record, SECRET_KEY)]
         await kafka.send_in_order(self.producer, USAGE_EVENTS, partition, records)

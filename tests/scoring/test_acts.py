@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest_asyncio
@@ -15,18 +16,24 @@ from services.scoring.api import create_app
 from services.scoring.pipeline import Scoring
 from shared import database, kafka, topics
 from shared.access import Keyring
-from shared.events import LOG, USAGE_ACCEPTED, Marker
+from shared.events import (
+    LOG,
+    SIGNATURE_HEADER,
+    USAGE_ACCEPTED,
+    USAGE_EVENTS,
+    Marker,
+    is_signed,
+)
 from shared.kafka import partition_of
 from shared.settings import Settings
 from shared.times import iso_time
 from tests import callers
 from tests.admin.commands import myaku
-from tests.conftest import settings_for
+from tests.conftest import SECRET_KEY, settings_for
 from tests.scoring.random_log import DAY_MS, START_MS, config, document, event, tick
 
 PARTITIONS = 2
 NOW_MS = START_MS + 900 * DAY_MS
-PLACES = [TopicPartition(USAGE_ACCEPTED, number) for number in range(PARTITIONS)]
 ODD = "a/b?c=d#e"
 
 
@@ -48,13 +55,14 @@ class Deployment:
             for partition in everywhere if key.startswith(b"myaku.") else home:
                 await self.producer.send_and_wait(USAGE_ACCEPTED, value, key, partition)
 
-    async def written(self) -> list[ConsumerRecord]:
+    async def written(self, topic: str = USAGE_ACCEPTED) -> list[ConsumerRecord]:
         """All that the log holds, by partition."""
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer = kafka.reader(self.settings)
         await consumer.start()
-        consumer.assign(PLACES)
+        consumer.assign(places)
         await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(PLACES)
+        ends = await consumer.end_offsets(places)
         found: list[ConsumerRecord] = []
         for place, end in ends.items():
             while await consumer.position(place) < end:
@@ -65,10 +73,10 @@ class Deployment:
     async def score(self) -> None:
         """Let scoring take in what is new, as after a restart."""
         records = await self.written()
-        for place in PLACES:
-            start = await self.room.load(place.partition, Marker("log-1", PARTITIONS))
-            own = [record for record in records if record.partition == place.partition]
-            await self.room.handle(place.partition, [one for one in own if one.offset >= start])
+        for partition in range(PARTITIONS):
+            start = await self.room.load(partition, Marker("log-1", PARTITIONS))
+            own = [record for record in records if record.partition == partition]
+            await self.room.handle(partition, [one for one in own if one.offset >= start])
 
     async def newest_act(self) -> dict[str, Any]:
         """The last record of ours."""
@@ -85,13 +93,15 @@ class Deployment:
 async def deployment(tansu_address: str, database_url: str) -> AsyncIterator[Deployment]:
     """Two accounts in history, at START_MS + 1 day."""
     settings = settings_for(tansu_address, database_url)
-    await topics.create_log(settings, partitions=PARTITIONS, log_id="log-1", source_partitions=1)
+    await topics.create_log(
+        settings, partitions=PARTITIONS, log_id="log-1", source_partitions=PARTITIONS
+    )
     engine = database.create(database_url)
     producer = kafka.producer(settings)
     await producer.start()
     room = Scoring(engine, producer, owner="one", moved_by="wall", now_ms=lambda: NOW_MS)
-    app = create_app(engine, Keyring(engine), Acts(engine, producer, lambda: NOW_MS))
-    async with await callers.client(app, engine, "act") as client:
+    app = create_app(engine, Keyring(engine), Acts(engine, producer, SECRET_KEY, lambda: NOW_MS))
+    async with await callers.client(app, engine, "admin") as client:
         made = Deployment(settings, engine, producer, room, client)
         await made.write(
             config(document()),
@@ -210,3 +220,28 @@ async def test_by_command(deployment: Deployment) -> None:
         assert words in refused.error
     nobody = await myaku("accounts", "reopen", "nobody", **environment)
     assert nobody == (1, "", "No event of account 'nobody' was accepted yet.\n")
+
+
+async def test_an_erasure_goes_signed_into_every_source_partition(deployment: Deployment) -> None:
+    user = "ü/1?"
+    answer = await deployment.client.delete(f"/v1/users/{quote(user, safe='')}")
+    accepted = {"user_id": user, "erased_up_to": iso_time(NOW_MS)}
+    assert (answer.status_code, answer.json()) == (202, accepted)
+    environment = {
+        "MYAKU_KAFKA": deployment.settings.kafka,
+        "MYAKU_DATABASE_URL": deployment.settings.database_url.get_secret_value(),
+    }
+    unsigned = await myaku("users", "erase", user, **environment)
+    assert (unsigned.status, unsigned.output) == (1, "")
+    assert unsigned.error == "MYAKU_SECRET_KEY is not set: an erasure is signed with it.\n"
+    said = await myaku("users", "erase", user, MYAKU_SECRET_KEY=SECRET_KEY, **environment)
+    assert (said.status, said.error) == (0, "")
+
+    records = await deployment.written(USAGE_EVENTS)
+    assert sorted(record.partition for record in records) == [0, 0, 1, 1]
+    for record in records:
+        assert record.key == b"myaku.user.erased"
+        assert json.loads(record.value)["user_id"] == user
+        assert is_signed(record.value, dict(record.headers)[SIGNATURE_HEADER], SECRET_KEY)
+    too_long = await deployment.client.delete(f"/v1/users/{'x' * 129}")
+    assert (too_long.status_code, too_long.json()["code"]) == (422, "invalid_request")

@@ -2,6 +2,7 @@
 
 from services.ingest.accept.control import CONTROL_KEY, SigningRules
 from services.ingest.accept.decide import Known, Outcome, Parked, Rejected, decide, settle
+from services.ingest.accept.erasure import Erased, person
 from services.ingest.accept.reading import Reading, SourceRecord, read, users
 from services.ingest.accept.request import EVENTS_MAX, Item, TooMany, examine_body
 from shared.native.event import Event, examine
@@ -11,6 +12,7 @@ from shared.native.refusal import Refused
 __all__ = [
     "CONTROL_KEY",
     "EVENTS_MAX",
+    "Erased",
     "Event",
     "Item",
     "Known",
@@ -27,6 +29,7 @@ __all__ = [
     "decide",
     "examine",
     "examine_body",
+    "person",
     "read",
     "settle",
     "users",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.events import RESERVED_PREFIX, Barrier, Tick, decode_control, is_signed
+from shared.events import RESERVED_PREFIX, Barrier, Erasure, Tick, decode_control, is_signed
 from shared.native.refusal import Refused
 from shared.native.time import normal_time
 
@@ -23,18 +23,18 @@ class SigningRules:
 
 def examine_control(
     value: bytes | None, signature: bytes | None, partition: int, rules: SigningRules
-) -> Tick | Barrier:
-    """A barrier as it is, or a history's tick under its true source partition. Raises Refused."""
+) -> Tick | Barrier | Erasure:
+    """A barrier or an erasure, or a history's tick under its true partition. Raises Refused."""
     if value is None or not is_signed(value, signature, rules.secret_key):
         raise Refused("bad_type", f"Keys beginning with {RESERVED_PREFIX} need our signature.")
     try:
         record = decode_control(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Refused("bad_type", f"The signed record cannot be read: {error}.") from None
-    if isinstance(record, Barrier):
+    if isinstance(record, Barrier | Erasure):
         return record
     if not isinstance(record, Tick) or record.mode != "history":
-        raise Refused("bad_type", "Only barriers and ticks of a history come this way.")
+        raise Refused("bad_type", "Only barriers, erasures and ticks of a history come this way.")
     if rules.live:
         raise Refused("bad_type", "The deployment is live: it takes no ticks of a history.")
     try:

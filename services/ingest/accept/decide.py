@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import UNSET
 
+from services.ingest.accept.erasure import Erased
 from services.ingest.accept.reading import Reading, SourceRecord
-from shared.events import Barrier, Tick, encode
+from shared.events import Barrier, Erasure, Tick, control_key, encode
 from shared.native.event import JOINED, Event, examine
 from shared.native.membership import Memberships
 from shared.native.refusal import Refused
@@ -45,6 +46,7 @@ class Known:
 
     memberships: Memberships = field(default_factory=Memberships)
     parked: list[Parked] = field(default_factory=list)
+    erased: Erased = field(default_factory=Erased)
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Outcome:
     """(account, or None for every partition; key; value), in order."""
     rejected: list[Rejected] = field(default_factory=list)
     memberships: Memberships = field(default_factory=Memberships)
+    erased: Erased = field(default_factory=Erased)
     parked: list[Parked] = field(default_factory=list)
     settled: list[Parked] = field(default_factory=list)
     """Those that had been parked before, and are no longer."""
@@ -74,20 +77,21 @@ class Outcome:
     @property
     def changes_database(self) -> bool:
         """Whether there is anything to save."""
-        return bool(self.memberships.changed or self.parked or self.settled or self.first_tick_ms)
+        waiting = self.parked or self.settled or self.first_tick_ms
+        return bool(self.memberships.changed or self.erased.new or waiting)
 
     def accept(self, event: Event, partition: int) -> None:
         """Pass an event on that has its account."""
         assert event.account_id is not UNSET
         self.accepted.append((event.account_id, event.account_id.encode(), encode(event)))
-        self.memberships.follow(event)
+        if not self.erased.covers(event):
+            self.memberships.follow(event)
         source = (partition, event.source)
         self.newest_event[source] = max(self.newest_event.get(source, ""), event.time)
 
-    def pass_on(self, record: Tick | Barrier) -> None:
+    def pass_on(self, record: Tick | Barrier | Erasure) -> None:
         """Send a record of our own to every partition."""
-        key = str(record.__struct_config__.tag).encode()
-        self.accepted.append((None, key, encode(record)))
+        self.accepted.append((None, control_key(record), encode(record)))
 
 
 def decide(readings: Iterable[Reading], known: Known) -> Outcome:
@@ -105,7 +109,7 @@ def settle(known: Known) -> Outcome:
 
 class _Walk:
     def __init__(self, known: Known) -> None:
-        self.outcome = Outcome(memberships=known.memberships)
+        self.outcome = Outcome(memberships=known.memberships, erased=known.erased)
         self.old = {id(one) for one in known.parked}
         self.waiting: dict[str, list[Parked]] = defaultdict(list)
         self.before_a_tick: dict[int, list[Parked]] = defaultdict(list)
@@ -120,7 +124,7 @@ class _Walk:
         ]
         return self.outcome
 
-    def _one(self, record: SourceRecord, body: Event | Tick | Barrier | Refused) -> str:
+    def _one(self, record: SourceRecord, body: Event | Tick | Barrier | Erasure | Refused) -> str:
         if isinstance(body, Refused):
             self.outcome.rejected.append(Rejected(record, body))
             return "rejected"
@@ -128,6 +132,8 @@ class _Walk:
             return self._event(record, body)
         if isinstance(body, Tick):
             self._tick(record.partition, time_ms(body.time))
+        if isinstance(body, Erasure):
+            self._erase(body)
         self.outcome.pass_on(body)
         return "control"
 
@@ -138,6 +144,10 @@ class _Walk:
                 self.release(event.user_id)
             return "accepted"
         assert event.user_id is not UNSET
+        if self.outcome.erased.covers(event):
+            why = Refused("unknown_account", "The user was erased, and the account is not named.")
+            self.outcome.rejected.append(Rejected(record, why))
+            return "rejected"
         try:
             account_id = self._account_of(event.user_id)
         except Refused as refused:
@@ -168,6 +178,15 @@ class _Walk:
         newest[partition] = max(newest.get(partition, tick_ms), tick_ms)
         for parked in self.before_a_tick.pop(partition, ()):
             parked.since_ms = tick_ms
+
+    def _erase(self, erasure: Erasure) -> None:
+        """Forget what named the user until then; what was parked since belongs to somebody new."""
+        user_id, erased_ms = erasure.user_id, time_ms(erasure.time)
+        self.outcome.erased.erase(erasure)
+        self.outcome.memberships.forget(user_id, erasure.time)
+        waiting = [one for one in self.waiting.pop(user_id, ()) if one.received_ms > erased_ms]
+        if waiting:
+            self.waiting[user_id] = waiting
 
     def release(self, user_id: str) -> None:
         """Pass on, or refuse, what waits for the user; what waited too long is left to expire."""

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from services.ingest.accept.control import CONTROL_KEY, SigningRules, examine_control
-from shared.events import Barrier, Tick
+from shared.events import Barrier, Erasure, Tick
 from shared.native.event import JOINED, LEFT, Event, examine
 from shared.native.refusal import Refused
 
@@ -25,14 +25,14 @@ class Reading(msgspec.Struct, frozen=True):
     """What a record says, or why it says nothing."""
 
     record: SourceRecord
-    body: Event | Tick | Barrier | Refused
+    body: Event | Tick | Barrier | Erasure | Refused
 
 
 def read(record: SourceRecord, received_ms: int, rules: SigningRules) -> Reading:
     """Read one record, received at an instant."""
     try:
         if record.key is not None and record.key.startswith(CONTROL_KEY):
-            body: Event | Tick | Barrier = examine_control(
+            body: Event | Tick | Barrier | Erasure = examine_control(
                 record.value, record.signature, record.partition, rules
             )
         else:
@@ -48,6 +48,8 @@ def users(readings: Iterable[Reading]) -> tuple[set[str], set[str]]:
     joining: set[str] = set()
     for reading in readings:
         event = reading.body
+        if isinstance(event, Erasure):
+            needed.add(event.user_id)
         if not isinstance(event, Event) or event.user_id is UNSET:
             continue
         if event.account_id is UNSET or event.type in (JOINED, LEFT):
