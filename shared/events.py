@@ -105,7 +105,8 @@ class Cause(msgspec.Struct, frozen=True):
 class Driver(msgspec.Struct, frozen=True):
     """A measure's value, its score 0–100, its part of the score and how that changed, in points.
 
-    `weight` is its effective weight 0–1, after what is not known has been shared out.
+    `weight` is its effective weight 0–1, after what is not known has been shared out. A gate is a
+    driver too, and so are a rule that applies and an override, which have a `reason`.
     """
 
     measure: str
@@ -116,6 +117,16 @@ class Driver(msgspec.Struct, frozen=True):
     change: float
     cause: str
     causes: list[Cause] = []
+    reason: str | None = None
+
+
+class OverrideHealth(msgspec.Struct, frozen=True):
+    """A score that a person set instead of the computed one, until `expires_at`."""
+
+    score: float
+    author: str
+    reason: str
+    expires_at: str
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -137,12 +148,14 @@ class Health(msgspec.Struct, frozen=True):
     profile: dict[str, Any]
     silence_risk: float | None = None
     stale: bool = False
-    override: None = None
+    override: OverrideHealth | None = None
     signals: list[Any] = []
     crosses: None = None
     engagement: dict[str, int] = {}
     matrix: None = None
     onboarding: None = None
+    computed_score: float | None = None
+    building_history: bool = False
 
 
 encode = msgspec.json.Encoder().encode

@@ -20,9 +20,10 @@ from services.scoring.engine.facts import LATEST, refresh_profile
 from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.open_keys import remember_keys
 from services.scoring.engine.overrides import OVERRIDE, refresh_override
+from services.scoring.engine.parts import keep_parts
 from services.scoring.engine.replan import new_signal
+from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import (
-    NO_SCORE,
     RING_DAYS,
     SCORES_RING_DAYS,
     ActiveDays,
@@ -37,7 +38,9 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.windows import recount
 from services.scoring.rows import unpack
-from shared.events import CONFIG, Config, decode_health
+from services.scoring.tables import published
+from services.scoring.tables.partition import Reader
+from shared.events import CONFIG, Config
 from shared.offsets import Claim, confirm
 from shared.runtime import UserError
 
@@ -61,7 +64,7 @@ class Loaded:
 async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     """Read a partition inside one snapshot. Raises Fenced when the claim no longer stands."""
     await confirm(connection, held)
-    reader = _Reader(connection, held.partition)
+    reader = Reader(connection, held.partition)
     row = (await reader.rows("partition", "hash_seed, clock::text, relayed_log_id"))[0]
     saved = msgspec.json.decode(row.clock, type=_Clock)
     state = State(held.partition, row.hash_seed, clock=saved.clock, next_number=saved.next_number)
@@ -69,7 +72,7 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     if state.plan is not None:
         await _load_accounts(reader, state)
         await _load_signals(reader, state)
-        await _load_health(reader, state)
+        await published.load(reader, state)
         await _load_history(reader, state)
         await load_seen(connection, state, _buckets_in_use(state))
         await _load_receipts(reader, state)
@@ -82,18 +85,13 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     )
 
 
-class _Reader:
-    def __init__(self, connection: AsyncConnection, partition: int) -> None:
-        self.connection = connection
-        self.partition = partition
-
-    async def rows(self, table: str, columns: str, order: str = "1") -> Sequence[Any]:
-        """All rows of a table that belong to the partition."""
-        sql = f"SELECT {columns} FROM scoring.{table} WHERE partition = $1 ORDER BY {order}"
-        return (await self.connection.exec_driver_sql(sql, (self.partition,))).all()
+async def load_newest(connection: AsyncConnection, state: State) -> list[tuple[bytes, bytes]]:
+    """What a new log starts with: the configuration, and every account's newest record."""
+    records = [(CONFIG.encode(), state.active_config)] if state.active_config else []
+    return records + await published.newest_records(Reader(connection, state.partition))
 
 
-async def _load_plan(reader: _Reader, state: State) -> None:
+async def _load_plan(reader: Reader, state: State) -> None:
     configs = dict(await reader.rows("configuration", "place, record"))
     state.active_config, state.next_config = configs.get("active"), configs.get("next")
     if state.active_config is None:
@@ -108,20 +106,20 @@ async def _load_plan(reader: _Reader, state: State) -> None:
         state.signals.append(new_signal(signal, row.signal_no, row.since_day, 0))
     state.matches = np.zeros((len(plan.signals), 0), bool)
     state.profile_numbers = np.full((len(plan.profile_numbers), 16), np.nan)
-    state.evaluated = np.zeros((16, len(plan.columns)), np.int64)
-    state.time_parts = state.evaluated.copy()
+    state.profile_matches = np.zeros((len(plan.conditions), 16), bool)
+    keep_parts(state, ())
     for number, kept in enumerate(state.signals):
         if isinstance(kept, DaySets):
             windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
             kept.counts = {at: np.zeros(16, np.int64) for at in windows}
 
 
-async def _load_accounts(reader: _Reader, state: State) -> None:
-    rows = await reader.rows("account", "account_no, account_id, created_day, late")
+async def _load_accounts(reader: Reader, state: State) -> None:
+    rows = await reader.rows("account", "account_no, account_id, created_day")
     state.accounts.table.add(account_hashes(state, [row.account_id for row in rows]))
     for row in rows:
         create_account(state, row.account_id, row.created_day)
-        state.accounts.late[row.account_no] = row.late
+        state.accounts.news[row.account_no] = False
     columns = "account_no, name, time_ms, event_id, value::text"
     for account, name, time_ms, event_id, value in await reader.rows("fact", columns):
         fact = Fact(time_ms, event_id, msgspec.json.decode(value))
@@ -130,7 +128,7 @@ async def _load_accounts(reader: _Reader, state: State) -> None:
             refresh_override(state, account)
 
 
-async def _load_signals(reader: _Reader, state: State) -> None:
+async def _load_signals(reader: Reader, state: State) -> None:
     by_number: dict[str, dict[int, list[Any]]] = {}
     for table, columns in (
         ("day_sum", "signal_no, day, account_no, value"),
@@ -198,24 +196,7 @@ def _fill_latest(state: State, kept: Latest) -> None:
             kept.days[account] = state.plan.calendar.day_of(fact.time_ms)
 
 
-async def _load_health(reader: _Reader, state: State) -> None:
-    assert state.plan is not None
-    accounts = state.accounts
-    columns = {column.name: at for at, column in enumerate(state.plan.columns)}
-    for account, record, time_parts in await reader.rows(
-        "health", "account_no, record::text, time_parts::text"
-    ):
-        accounts.published[account] = record.encode()
-        health = decode_health(record)
-        score = health.score
-        accounts.published_tenths[account] = NO_SCORE if score is None else round(score * 10)
-        accounts.published_coverage[account] = round(health.coverage * 100)
-        for name, part in msgspec.json.decode(time_parts).items():
-            if name in columns:
-                state.time_parts[account, columns[name]] = part
-
-
-async def _load_history(reader: _Reader, state: State) -> None:
+async def _load_history(reader: Reader, state: State) -> None:
     """The newest row of each account, and the scores of the last closes."""
     assert state.plan is not None
     accounts = state.accounts
@@ -229,7 +210,7 @@ async def _load_history(reader: _Reader, state: State) -> None:
         accounts.closed_tenths[account, days % SCORES_RING_DAYS] = score
 
 
-async def _history_rows(reader: _Reader, oldest: int) -> Sequence[Any]:
+async def _history_rows(reader: Reader, oldest: int) -> Sequence[Any]:
     columns = "account_no, day, score_tenths, coverage_hundredths, scorecard, revision"
     sql = (
         f"SELECT {columns} FROM scoring.history WHERE partition = $1 AND day > $2"
@@ -269,7 +250,7 @@ async def load_seen(connection: AsyncConnection, state: State, buckets: list[int
         state.seen[number].add(np.frombuffer(hashes, dtype="<u8"))
 
 
-async def _load_receipts(reader: _Reader, state: State) -> None:
+async def _load_receipts(reader: Reader, state: State) -> None:
     sql = "SELECT bucket, hashes FROM scoring.seen WHERE partition = $1 AND bucket % 2 = $2"
     found = await reader.connection.exec_driver_sql(sql, (reader.partition, RECEIPT))
     rows: Sequence[Any] = found.all()
@@ -291,5 +272,5 @@ def _finish(state: State) -> None:
     for kept in state.signals:
         if isinstance(kept, DaySets):
             recount(state, kept)
-    state.evaluated[:count] = evaluate(state, np.arange(count)).contributions
+    state.evaluated[:, :count] = evaluate(state, np.arange(count)).parts
     state.accounts.touched[:count] = True

@@ -14,7 +14,7 @@ from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.decode import Batch, Columns
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.windows import forget_things
-from services.scoring.load import Loaded, load, load_seen, refuse_other_count
+from services.scoring.load import Loaded, load, load_newest, load_seen, refuse_other_count
 from services.scoring.rows import Rows, rows_of
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
 from shared import metrics
@@ -90,7 +90,9 @@ class Scoring:
         for _, records in loaded.outbox:
             await self._relay(held.partition, records)
         if loaded.relayed_log_id != held.log_id:
-            await self._relay(held.partition, relay.newest(loaded.state))
+            async with snapshot(self.database) as connection:
+                newest = await load_newest(connection, loaded.state)
+            await self._relay(held.partition, newest)
             async with transaction(self.database) as connection:
                 await save_log_id(connection, held)
 

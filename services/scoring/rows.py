@@ -9,16 +9,14 @@ import msgspec
 import numpy as np
 
 from services.scoring.engine.effects import Effects
-from services.scoring.engine.state import NO_SCORE, ActiveDays, DaySets, DaySums, SignalState, State
+from services.scoring.engine.score import NO_SCORE
+from services.scoring.engine.state import ActiveDays, DaySets, DaySums, SignalState, State
 from services.scoring.engine.table import FloatArray, IntArray, distinct
+from services.scoring.tables import published
+from services.scoring.tables.partition import Columns, columns_of
+from services.scoring.tables.published import PublishedRows
 from shared.configuration import HORIZON_DAYS
-from shared.events import decode_health, encode
-
-Columns = list[list[Any]]
-"""A table's columns without the partition, all of one length; none at all without rows."""
-
-SHOWN = ("name", "csm", "size", "stage", "plan", "closed")
-"""The profile fields by which accounts are looked up and listed."""
+from shared.events import encode
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Rows:
     day_sums: Columns
     day_sets: Columns
     active_days: Columns
-    health: Columns
+    published: PublishedRows
     history: Columns
     seen: Columns
     held: Columns
@@ -59,30 +57,26 @@ def rows_of(state: State, effects: Effects) -> Rows:
         counted=effects.events,
         duplicates=effects.duplicates,
         too_old=effects.too_old,
-        configuration=_columns(_configuration(state)) if effects.config_changed else None,
-        signals=_columns(_signals(state)) if effects.plan_changed else None,
-        accounts=_columns(_accounts(state, effects)),
-        facts=_columns(_facts(state, known)),
-        facts_gone=_columns(effects.facts.difference(known)),
+        configuration=columns_of(_configuration(state)) if effects.config_changed else None,
+        signals=columns_of(_signals(state)) if effects.plan_changed else None,
+        accounts=columns_of(_accounts(state, effects)),
+        facts=columns_of(_facts(state, known)),
+        facts_gone=columns_of(effects.facts.difference(known)),
         day_sums=_day_sums(state, effects),
         day_sets=_day_sets(state, effects),
         active_days=_active_days(state, effects),
-        health=_columns(_health(state, effects)),
-        history=_columns(_history(effects)),
-        seen=_columns(
+        published=published.rows(state, effects),
+        history=columns_of(_history(effects)),
+        seen=columns_of(
             (bucket, effects.number, np.concatenate(hashes).astype("<u8").tobytes())
             for bucket, hashes in effects.seen.items()
         ),
-        held=_columns(held for held in effects.held if held.day in state.held),
+        held=columns_of(held for held in effects.held if held.day in state.held),
         released_days=effects.released_days,
         outbox=pack(effects.outbox) if effects.outbox else None,
-        quarantined=_columns(effects.quarantined),
+        quarantined=columns_of(effects.quarantined),
         oldest_day=state.day - HORIZON_DAYS if effects.closed else None,
     )
-
-
-def _columns(rows: Iterable[Sequence[Any]]) -> Columns:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _configuration(state: State) -> Iterator[Sequence[Any]]:
@@ -100,8 +94,7 @@ def _signals(state: State) -> Iterator[Sequence[Any]]:
 def _accounts(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
     accounts = state.accounts
     for account in sorted(effects.accounts):
-        created_day, late = accounts.created_days[account], accounts.late[account]
-        yield account, accounts.ids[account], int(created_day), bool(late)
+        yield account, accounts.ids[account], int(accounts.created_days[account])
 
 
 def _facts(state: State, known: list[tuple[int, str]]) -> Iterator[Sequence[Any]]:
@@ -166,34 +159,9 @@ def _extend(columns: Columns, signal_no: int, *arrays: IntArray | FloatArray) ->
         column.extend(array.tolist())
 
 
-def _health(state: State, effects: Effects) -> Iterator[Sequence[Any]]:
-    names = [column.name for column in state.plan.columns] if state.plan else []
-    for account in sorted(effects.health):
-        record = state.accounts.published[account]
-        assert record is not None
-        health = decode_health(record)
-        parts = zip(names, state.time_parts[account].tolist(), strict=True)
-        yield (
-            account,
-            health.account_id,
-            health.sequence,
-            health.score,
-            health.band,
-            health.change_7d,
-            health.change_28d,
-            _json({name: health.profile[name] for name in SHOWN if name in health.profile}),
-            record.decode(),
-            _json({name: part for name, part in parts if part}),
-        )
-
-
 def _history(effects: Effects) -> Iterator[Sequence[Any]]:
     for account, day, tenths, *others in effects.history:
         yield account, day, None if tenths == NO_SCORE else tenths, *others
-
-
-def _json(value: Any) -> str:
-    return encode(value).decode()
 
 
 def pack(records: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -3,11 +3,11 @@
 Every statement names its partition, and no other: `$1` is always the partition.
 """
 
-from typing import Any
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.scoring.rows import Columns, Rows
+from services.scoring.rows import Rows
+from services.scoring.tables import published
+from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
 
@@ -17,7 +17,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     Returns the claim at the new offset.
     """
     claim = await advance(connection, held, offset)
-    writer = _Writer(connection, claim.partition)
+    writer = Writer(connection, claim.partition)
     await writer.run(
         "UPDATE scoring.partition SET clock = $2, counted = counted + $3,"
         " duplicates = duplicates + $4, too_old = too_old + $5 WHERE partition = $1",
@@ -29,7 +29,8 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_configuration(writer, rows)
     await _save_accounts(writer, rows)
     await _save_signals(writer, rows)
-    await _save_health(writer, rows)
+    await published.save(writer, rows.published)
+    await _save_history(writer, rows)
     if rows.oldest_day is not None:
         await _forget(writer, rows.oldest_day)
     await _save_log(writer, claim, rows)
@@ -38,13 +39,13 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
 
 async def mark_relayed(connection: AsyncConnection, held: Claim, number: int) -> None:
     """Forget the outbox rows up to `number`: the log has their records."""
-    writer = _Writer(connection, held.partition)
+    writer = Writer(connection, held.partition)
     await writer.run("DELETE FROM scoring.outbox WHERE partition = $1 AND number <= $2", number)
 
 
 async def save_log_id(connection: AsyncConnection, held: Claim) -> None:
     """Remember that the log has every account's newest record."""
-    writer = _Writer(connection, held.partition)
+    writer = Writer(connection, held.partition)
     await writer.run(
         "UPDATE scoring.partition SET relayed_log_id = $2 WHERE partition = $1", held.log_id
     )
@@ -52,28 +53,13 @@ async def save_log_id(connection: AsyncConnection, held: Claim) -> None:
 
 async def save_partitions(connection: AsyncConnection, held: Claim, partitions: int) -> None:
     """Remember of how many partitions the log is that the state is made from."""
-    writer = _Writer(connection, held.partition)
+    writer = Writer(connection, held.partition)
     await writer.run(
         "UPDATE scoring.partition SET partitions = $2 WHERE partition = $1", partitions
     )
 
 
-class _Writer:
-    def __init__(self, connection: AsyncConnection, partition: int) -> None:
-        self.connection = connection
-        self.partition = partition
-
-    async def run(self, sql: str, *values: Any) -> None:
-        """Run a statement; $2 … are the values."""
-        await self.connection.exec_driver_sql(sql, (self.partition, *values))
-
-    async def rows(self, sql: str, columns: Columns) -> None:
-        """Run a statement over `unnest` of the columns, $2 …, if they have rows."""
-        if columns:
-            await self.run(sql, *columns)
-
-
-async def _save_configuration(writer: _Writer, rows: Rows) -> None:
+async def _save_configuration(writer: Writer, rows: Rows) -> None:
     if rows.configuration is not None:
         await writer.run("DELETE FROM scoring.configuration WHERE partition = $1")
         await writer.rows(
@@ -85,7 +71,7 @@ async def _save_configuration(writer: _Writer, rows: Rows) -> None:
         await _save_plan(writer, rows.signals)
 
 
-async def _save_plan(writer: _Writer, signals: Columns) -> None:
+async def _save_plan(writer: Writer, signals: Columns) -> None:
     """Signals that the plan has; what is kept of others goes."""
     numbers = signals[0] if signals else []
     for table in ("day_sum", "day_set", "active_day"):
@@ -101,11 +87,10 @@ async def _save_plan(writer: _Writer, signals: Columns) -> None:
     )
 
 
-async def _save_accounts(writer: _Writer, rows: Rows) -> None:
+async def _save_accounts(writer: Writer, rows: Rows) -> None:
     await writer.rows(
-        "INSERT INTO scoring.account (partition, account_no, account_id, created_day, late)"
-        " SELECT $1, * FROM unnest($2::int[], $3::text[], $4::int[], $5::boolean[])"
-        " ON CONFLICT (partition, account_no) DO UPDATE SET late = excluded.late",
+        "INSERT INTO scoring.account (partition, account_no, account_id, created_day)"
+        " SELECT $1, * FROM unnest($2::int[], $3::text[], $4::int[])",
         rows.accounts,
     )
     await writer.rows(
@@ -122,7 +107,7 @@ async def _save_accounts(writer: _Writer, rows: Rows) -> None:
     )
 
 
-async def _save_signals(writer: _Writer, rows: Rows) -> None:
+async def _save_signals(writer: Writer, rows: Rows) -> None:
     await writer.rows(
         "INSERT INTO scoring.day_sum (partition, signal_no, day, account_no, value)"
         " SELECT $1, * FROM unnest($2::int[], $3::int[], $4::int[], $5::bigint[])"
@@ -149,18 +134,7 @@ async def _save_signals(writer: _Writer, rows: Rows) -> None:
     )
 
 
-async def _save_health(writer: _Writer, rows: Rows) -> None:
-    await writer.rows(
-        "INSERT INTO scoring.health (partition, account_no, account_id, sequence, score, band,"
-        " change_7d, change_28d, profile, record, time_parts)"
-        " SELECT $1, * FROM unnest($2::int[], $3::text[], $4::bigint[], $5::float8[],"
-        " $6::text[], $7::float8[], $8::float8[], $9::jsonb[], $10::json[], $11::jsonb[])"
-        " ON CONFLICT (partition, account_no) DO UPDATE SET sequence = excluded.sequence,"
-        " score = excluded.score, band = excluded.band, change_7d = excluded.change_7d,"
-        " change_28d = excluded.change_28d, profile = excluded.profile,"
-        " record = excluded.record, time_parts = excluded.time_parts",
-        rows.health,
-    )
+async def _save_history(writer: Writer, rows: Rows) -> None:
     await writer.rows(
         "INSERT INTO scoring.history (partition, account_no, day, score_tenths, band,"
         " coverage_hundredths, scorecard, revision)"
@@ -170,7 +144,7 @@ async def _save_health(writer: _Writer, rows: Rows) -> None:
     )
 
 
-async def _save_log(writer: _Writer, claim: Claim, rows: Rows) -> None:
+async def _save_log(writer: Writer, claim: Claim, rows: Rows) -> None:
     """What was seen, what waits, what goes out, what was put aside."""
     await writer.rows(
         "INSERT INTO scoring.seen (partition, bucket, chunk, hashes)"
@@ -203,7 +177,7 @@ async def _save_log(writer: _Writer, claim: Claim, rows: Rows) -> None:
         )
 
 
-async def _forget(writer: _Writer, oldest_day: int) -> None:
+async def _forget(writer: Writer, oldest_day: int) -> None:
     """Drop what left the horizon."""
     await writer.run(
         "DELETE FROM scoring.day_sum WHERE partition = $1 AND day < $2",

@@ -2,7 +2,8 @@
 
 from shared.configuration.checks import parse
 from shared.configuration.routing import Destination, People, Person, Routing
-from shared.configuration.scorecards import Metric, Product, Scorecard, Scorecards
+from shared.configuration.scorecard import Bounds, Measure, Scorecard, ScoreRule
+from shared.configuration.scorecards import Metric, Product, Scorecards
 from shared.configuration.types import (
     Alerts,
     Configuration,
@@ -18,16 +19,19 @@ from shared.configuration.values import HORIZON_DAYS, duration_ms, is_address
 __all__ = [
     "HORIZON_DAYS",
     "Alerts",
+    "Bounds",
     "Configuration",
     "Destination",
     "InvalidConfiguration",
     "Level",
+    "Measure",
     "Metric",
     "People",
     "Person",
     "Product",
     "Routing",
     "Rule",
+    "ScoreRule",
     "Scorecard",
     "Scorecards",
     "canonical",

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from shared.configuration.routing_checks import routing_faults
+from shared.configuration.scorecard_checks import scorecard_faults
 from shared.configuration.scorecards import (
     EXTRA_FIELDS,
     METRIC_FIELDS,
     Metric,
     Product,
-    Scorecard,
     Scorecards,
 )
 from shared.configuration.types import (
@@ -99,7 +99,7 @@ def _problems(configuration: Configuration) -> Iterator[Fault]:
     for part, problems in (
         ("product", _product(configuration.product)),
         ("scorecards", _metrics(configuration.scorecards)),
-        ("scorecards", _scorecards(configuration.scorecards)),
+        ("scorecards", scorecard_faults(configuration.scorecards)),
         ("alerts", _alerts(configuration.alerts)),
     ):
         yield from under((part,), problems)
@@ -185,42 +185,6 @@ def _reach_days(metric: Metric, earlier: Metric) -> int:
         return earlier.window_days + metric.against_days
     except ValueError:
         return 0
-
-
-def _scorecards(scorecards: Scorecards) -> Iterator[Fault]:
-    names = [card.id for card in scorecards.scorecards]
-    if len(set(names)) < len(names):
-        yield Fault(("scorecards",), "two scorecards have the same id")
-    for index, card in enumerate(scorecards.scorecards):
-        last = index == len(names) - 1
-        path = ("scorecards", index)
-        if last and card.when:
-            yield Fault(path, "the last scorecard is the default: it has no 'when'")
-        if not last and not card.when:
-            yield Fault(path, "only the last scorecard may be without 'when'")
-        yield from under(path, _scorecard(card, scorecards.metrics))
-    limits = list(scorecards.bands.values())
-    if 0 not in limits or sorted(set(limits), reverse=True) != limits:
-        yield Fault(("bands",), "bands are written from the highest limit down to 0")
-
-
-def _scorecard(card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Fault]:
-    for field in card.when:
-        if not field.startswith("profile."):
-            problem = f"'when' names profile fields, as profile.size: {field!r}"
-            yield Fault(("when", field), problem)
-    used: set[str] = set()
-    for dimension_id, dimension in card.dimensions.items():
-        for name, measure in dimension.measures.items():
-            path = ("dimensions", dimension_id, "measures", name)
-            if name not in metrics:
-                yield Fault(path, f"{name!r} is no metric")
-            if name in used:
-                yield Fault(path, f"{name!r} is used twice in this scorecard")
-            used.add(name)
-            values = [x for x, _ in measure.curve]
-            if sorted(set(values)) != values:
-                yield Fault((*path, "curve"), "a curve's points go up in their first number")
 
 
 def _alerts(alerts: Alerts) -> Iterator[Fault]:

@@ -5,16 +5,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from shared.configuration.values import (
-    Days,
-    Name,
-    Points,
-    ProfileField,
-    Scalar,
-    Strict,
-    Weight,
-    days,
-)
+from shared.configuration.scorecard import Scorecard
+from shared.configuration.values import Days, Name, Points, Scalar, Strict, days
 
 
 class Product(Strict, frozen=True):
@@ -213,53 +205,6 @@ ONE_KIND = {
     "oneOf": [{"required": [kind]} for kind in METRIC_FIELDS],
     "allOf": [_of_kind(kind) for kind in METRIC_FIELDS],
 }
-
-Point = tuple[
-    Annotated[float, Meta(description="A value of the metric.")],
-    Annotated[Points, Meta(description="The score 0–100 that it stands for.")],
-]
-
-
-class Measure(Strict, frozen=True):
-    """A metric in a scorecard: what it weighs, and how good its values are."""
-
-    weight: Annotated[Weight, Meta(description="Its share of the dimension, beside the others'.")]
-    curve: Annotated[
-        list[Point],
-        Meta(
-            min_length=1,
-            description="Points [value, score]. Between two points the score lies on a straight"
-            " line; beyond the ends it stays.",
-            examples=[[[0, 0], [0.5, 80], [0.8, 100]]],
-        ),
-    ]
-
-
-class Dimension(Strict, frozen=True):
-    """Measures that speak of one thing."""
-
-    weight: Annotated[Weight, Meta(description="Its share of the score, beside the others'.")]
-    measures: Annotated[
-        dict[Name, Measure],
-        Meta(min_length=1, description="The metrics that count here, by their names."),
-    ]
-
-
-class Scorecard(Strict, frozen=True):
-    """How one kind of account is scored."""
-
-    id: Annotated[Name, Meta(description="Its name, as shown beside each score.")]
-    dimensions: Annotated[
-        dict[Name, Dimension], Meta(min_length=1, description="The parts of the score, by name.")
-    ]
-    when: Annotated[
-        dict[ProfileField, Scalar | list[Scalar]],
-        Meta(
-            description="Which accounts: a profile field and its value, or a list of values. Only"
-            " the last scorecard has none: it is for all others.",
-            examples=[{"profile.size": "E"}],
-        ),
-    ] = field(default_factory=dict)
 
 
 class Scorecards(Strict, frozen=True):

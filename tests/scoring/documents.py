@@ -61,6 +61,8 @@ CURVES = (
     [[0, 10], [0.3, 0], [0.7, 99.95]],
 )
 WEIGHTS = (1, 2, 3.5, 10, 33)
+GATES = ("seat_rate", "ones_30d", "nps", "features_change")
+RULES = ("capped", "fined", "a_rule")
 EVENTS = (["*"], ["report.run"], ["*", "support.ticket_opened"])
 ROUTING = {"fallback": "team", "destinations": {"log": {"type": "log"}}, "to": ["log"]}
 
@@ -77,25 +79,70 @@ def needed(names: set[str]) -> set[str]:
     return names | {part for part in parts if part in METRICS}
 
 
-measures = st.fixed_dictionaries(
-    {"weight": st.sampled_from(WEIGHTS), "curve": st.sampled_from(CURVES)}
+def of_points(how: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A measure whose points make a curve, or steps."""
+    given = {"weight": st.sampled_from(WEIGHTS), how: st.sampled_from(CURVES)}
+    return st.fixed_dictionaries(given)
+
+
+measures = st.one_of(of_points("curve"), of_points("curve"), of_points("steps"))
+bounds: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    (
+        {"above": 0},
+        {"at_least": 1, "below": 10},
+        {"at_most": 0},
+        {"at_most": 3, "above": -1, "at_least": 0.5},
+    )
 )
+profile_conditions: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    ({}, {}, {"profile.size": ["S", 1]}, {"profile.seats": 5}, {"profile.closed": True})
+)
+REASON = "no good use makes up for it"
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """None to three rules; two scorecards share their names."""
+    found = []
+    for identity in draw(st.lists(st.sampled_from(RULES), max_size=3, unique=True)):
+        names = draw(st.lists(st.sampled_from(sorted(METRICS)), max_size=2, unique=True))
+        when = {name: draw(bounds) for name in names} | draw(profile_conditions)
+        how, points = draw(st.sampled_from((("cap", 40), ("cap", 0), ("penalty", 12.5))))
+        if when:
+            found.append({"id": identity, "when": when, "reason": REASON, how: points})
+    return found
+
+
+def read_by(card: dict[str, Any]) -> set[str]:
+    """The metrics that a scorecard names."""
+    names = {name for dimension in card["dimensions"].values() for name in dimension["measures"]}
+    names |= {card["gate"]["measure"]} if "gate" in card else set()
+    names |= {name for rule in card.get("rules", []) for name in rule["when"]}
+    return {name for name in names if not name.startswith("profile.")}
 
 
 @st.composite
 def cards(draw: st.DrawFn, identity: str, sizes: Any) -> dict[str, Any]:
-    """A scorecard of one to three dimensions."""
+    """A scorecard of one to three dimensions, with or without a gate, a floor and rules."""
     names = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=7, unique=True))
     count = draw(st.integers(1, min(3, len(names))))
-    dimensions = {
+    card: dict[str, Any] = {"id": identity}
+    if draw(st.booleans()):
+        gate = draw(st.sampled_from(GATES))
+        names = [name for name in names if name != gate] or ["events_28d"]
+        card["gate"] = {"measure": gate, "takes": draw(st.sampled_from((1.0, 0.37)))}
+    card["dimensions"] = {
         f"dimension_{number}": {
             "weight": draw(st.sampled_from(WEIGHTS)),
             "measures": {name: draw(measures) for name in names[number::count]},
         }
-        for number in range(count)
+        for number in range(min(count, len(names)))
     }
-    when = {"when": {"profile.size": sizes}} if sizes else {}
-    return {"id": identity, "dimensions": dimensions, **when}
+    if draw(st.booleans()):
+        card["floor_share"] = draw(st.sampled_from((0.7, 0.25)))
+    if found := draw(rules()):
+        card["rules"] = found
+    return card | ({"when": {"profile.size": sizes}} if sizes else {})
 
 
 @st.composite
@@ -105,7 +152,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
         draw(cards("small", draw(st.sampled_from(("S", ["S", 1], True))))),
         draw(cards("others", None)),
     ]
-    used = {n for card in found for d in card["dimensions"].values() for n in d["measures"]}
+    used = {name for card in found for name in read_by(card)}
     return {
         "product": {"time_zone": zone, "events": {"active": draw(st.sampled_from(EVENTS))}},
         "scorecards": {

@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from tests.scoring.oracle_acts import learn_override
+from tests.scoring.oracle_acts import in_force, learn_override
 from tests.scoring.oracle_health import Scored, publish
 from tests.scoring.oracle_metrics import (
     HORIZON,
@@ -101,12 +101,15 @@ class Oracle:
         signals = [signal for signal in found if signal is not None]
         self.rules = Rules(document, revision, {s: old.get(s, begins) for s in signals})
         self.zone = document["product"].get("time_zone", "UTC")
+        cards = scoring["scorecards"]["scorecards"]
+        names = {rule["id"] for card in cards for rule in card.get("rules", [])}
+        names |= set(scoring["scorecards"]["metrics"])
         for account in self.accounts.values():
-            account.touched = True
+            account.touched = account.news = True
             account.credits = {s: account.credits.get(s, []) for s in signals}
             kept = {k: v for k, v in account.facts.items() if isinstance(k, str) or k in signals}
             account.facts = kept
-            parts = {k: v for k, v in account.time_parts.items() if k in self.rules.metrics}
+            parts = {k: v for k, v in account.time_parts.items() if k in names}
             account.time_parts = Counter(parts)
 
     # -- time
@@ -164,12 +167,13 @@ class Oracle:
 
     def close(self, d: int) -> None:
         """Close a day: a history row for everyone, a publication for whom it changes."""
-        midnight = day_begin(self.zone, d + 1)
+        running = {account.id: self.newest(account, d) for account in self.in_order()}
+        self.clock = midnight = day_begin(self.zone, d + 1)
         for account in self.in_order():
-            running = self.newest(account, d)
+            before = running[account.id]
             closed = self.evaluate(account, d + 1)
-            for measure, after in closed.contributions.items():
-                account.time_parts[measure] += after - running.contributions[measure]
+            for name in {*closed.units, *before.units}:
+                account.time_parts[name] += closed.units.get(name, 0) - before.units.get(name, 0)
             account.history[d] = closed
             self.publish(account, closed, d + 1, midnight)
         self.buckets = {each for each in self.buckets if each[1] >= d + 1 - HORIZON}
@@ -206,7 +210,7 @@ class Oracle:
         assert self.clock is not None
         account = self.accounts.setdefault(event["account_id"], Scored(event["account_id"]))
         if account.newest is None and not account.credits:
-            account.touched = True
+            account.touched = account.news = True
             account.credits = {signal: [] for signal in self.rules.collected_since}
         time = milliseconds(event["time"])
         day = day_of(self.zone, time)
@@ -218,7 +222,7 @@ class Oracle:
             self.credit(account, event, day)
         if too_old and not news:
             return
-        account.touched = True
+        account.touched = account.news = True
         since = milliseconds(event["received_at"]) if self.live else self.clock
         account.late = account.late or since - time > DAY_MS
 
@@ -259,14 +263,17 @@ class Oracle:
     def evaluate(self, account: Scored, r: int) -> Evaluation:
         """The account's health while day r runs, from all that it did."""
         assert self.rules is not None
-        account.newest, account.touched = self.rules.evaluate(account, r), False
+        override = in_force(account, self.clock or 0)
+        account.newest, account.touched = self.rules.evaluate(account, r, override), False
         return account.newest
 
     def newest(self, account: Scored, r: int) -> Evaluation:
-        """The last evaluation; a new one if the account was touched since."""
-        if account.touched or account.newest is None:
+        """The last evaluation; a new one if the account was touched or its override ended."""
+        newest = account.newest
+        override = in_force(account, self.clock or 0)
+        if account.touched or newest is None or newest.override != override:
             return self.evaluate(account, r)
-        return account.newest
+        return newest
 
     def evaluate_touched(self) -> None:
         """Evaluate and publish what was touched, as of the clock."""

@@ -6,6 +6,7 @@ from typing import Any
 from tests.scoring.oracle_health import Scored
 from tests.scoring.oracle_metrics import Fact
 from tests.scoring.oracle_records import milliseconds
+from tests.scoring.oracle_score import Override
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -36,9 +37,12 @@ def is_readable(properties: dict[str, Any]) -> bool:
     return bool(TIME.fullmatch(str(properties.get("expires_at"))))
 
 
-def in_force(account: Scored, clock: int) -> dict[str, Any] | None:
+def in_force(account: Scored, clock: int) -> Override | None:
     """The override that stands at a time."""
     if account.override is None or account.override.value["score"] is None:
         return None
-    properties: dict[str, Any] = account.override.value
-    return properties if milliseconds(properties["expires_at"]) > clock else None
+    given = account.override.value
+    expires = milliseconds(given["expires_at"])
+    tenths = int(given["score"] * 10 + 0.5)
+    override = Override(tenths, given.get("author", ""), given.get("reason", ""), expires)
+    return override if expires > clock else None

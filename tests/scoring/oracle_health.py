@@ -1,5 +1,6 @@
 """The oracle's publications: what an account's health record says, and why it changed."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 
 from tests.scoring.oracle_metrics import Account, Fact, Rules
 from tests.scoring.oracle_records import rfc3339
-from tests.scoring.oracle_score import Evaluation, json_value
+from tests.scoring.oracle_score import Evaluation, Part, json_value
 
 
 @dataclass
@@ -15,6 +16,7 @@ class Scored(Account):
     """An account with what was said of it."""
 
     touched: bool = False
+    news: bool = False
     late: bool = False
     newest: Evaluation | None = None
     published: Evaluation | None = None
@@ -51,33 +53,42 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         "dimensions": new.dimensions,
         "drivers": list(drivers(rules, account, new, old)),
         "profile": new.profile,
+        "silence_risk": new.silence_risk,
+        "override": None,
+        "computed_score": None,
+        "building_history": new.building,
     }
+    if new.override is not None:
+        override = {"score": points(new.override.tenths, 10), "author": new.override.author}
+        override |= {"reason": new.override.reason, "expires_at": rfc3339(new.override.expires)}
+        account.health |= {"override": override, "computed_score": points(new.computed, 10)}
     account.published, account.published_as_of = new, rfc3339(as_of)
-    account.late, account.time_parts = False, Counter()
+    account.late, account.news, account.time_parts = False, False, Counter()
     return True
 
 
 def drivers(
     rules: Rules, account: Scored, new: Evaluation, old: Evaluation | None
 ) -> Iterator[dict[str, Any]]:
-    """Each measure with how its contribution changed and why; then those that are gone."""
+    """Each part with how its contribution changed and why; then those that are gone."""
     before = old.contributions if old else {}
     gone = [name for name in before if name not in new.contributions and before[name] != 0]
-    for name in [*new.contributions, *gone]:
+    for name in [*new.parts, *sorted(gone)]:
+        part = new.parts.get(name, Part(""))
         now = new.contributions.get(name, 0)
-        value, score = new.values.get(name), new.scores.get(name)
         change = now - before.get(name, 0) if old else 0
         parts = causes(rules, account, name, change, new) if old else []
         largest = max(reversed(parts), key=lambda part: abs(part[1]), default=("events", 0))
         yield {
             "measure": name,
-            "value": None if value is None else floor_half(value, 10**6),
-            "score": None if score is None else floor_half(score, 10),
-            "weight": floor_half(new.weights.get(name, 0.0), 10**4),
+            "value": None if part.value is None else floor_half(part.value, 10**6),
+            "score": None if part.score is None else floor_half(part.score, 10),
+            "weight": floor_half(part.weight, 10**4),
             "contribution": now / 100,
             "change": change / 100,
             "cause": largest[0],
             "causes": [{"cause": cause, "change": part / 100} for cause, part in parts],
+            "reason": part.reason,
         }
 
 
@@ -85,7 +96,9 @@ def causes(
     rules: Rules, account: Scored, name: str, change: int, new: Evaluation
 ) -> list[tuple[str, int]]:
     """The parts of a contribution's change: time, and the rest with its cause."""
-    time = account.time_parts[name]
+    if name == "override":
+        return [("override", change)] if change else []
+    time = math.floor(account.time_parts[name] / 100 + 0.5) if account.news else change
     parts = [("time", time), (rest_cause(rules, account, name, new), change - time)]
     return [part for part in parts if part[1] != 0]
 
@@ -96,11 +109,21 @@ def rest_cause(rules: Rules, account: Scored, name: str, new: Evaluation) -> str
     assert old is not None
     if (new.scorecard, new.revision) != (old.scorecard, old.revision):
         return "scorecard"
-    reads = rules.metrics[name].get("ratio", [])
-    reads_profile = any(part.startswith("profile.") for part in reads)
-    if reads_profile and json_value(new.profile) != json_value(old.profile):
+    if reads_profile(rules, name, new) and json_value(new.profile) != json_value(old.profile):
         return "profile"
     return "late" if account.late else "events"
+
+
+def reads_profile(rules: Rules, name: str, new: Evaluation) -> bool:
+    """Whether a metric, or a rule of the scorecard, depends on a profile field."""
+    if name in rules.metrics:
+        return any(part.startswith("profile.") for part in rules.metrics[name].get("ratio", []))
+    cards = rules.document["scorecards"]["scorecards"]
+    card = next(card for card in cards if card["id"] == new.scorecard)
+    rule = next(rule for rule in card["rules"] if rule["id"] == name)
+    return any(
+        part.startswith("profile.") or reads_profile(rules, part, new) for part in rule["when"]
+    )
 
 
 def points(units: int | None, per_point: int) -> float | None:

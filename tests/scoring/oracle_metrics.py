@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tests.scoring.oracle_records import EPOCH
-from tests.scoring.oracle_score import Evaluation, json_value, score
+from tests.scoring.oracle_score import Evaluation, Override, has, json_value, score
 
 HORIZON = 120
 
@@ -272,18 +272,23 @@ class Rules:
             return float(len({json_value(each.value) for each in credits}))
         return float(sum(round(each.value * 1e6) for each in credits)) / 1e6 * scale
 
-    def evaluate(self, account: Account, r: int) -> Evaluation:
+    def evaluate(self, account: Account, r: int, override: Override | None = None) -> Evaluation:
         """The account's health while day r runs."""
         profile = account.profile()
-        card = next(
-            card for card in self.document["scorecards"]["scorecards"] if _fits(card, profile)
-        )
-        values = {
-            name: self.value(account, name, r)
-            for dimension in card["dimensions"].values()
-            for name in dimension["measures"]
-        }
-        return score(card, self.document["scorecards"]["bands"], values, self.revision, profile)
+        scorecards = self.document["scorecards"]
+        card = next(card for card in scorecards["scorecards"] if _fits(card, profile))
+        names = [name for each in card["dimensions"].values() for name in each["measures"]]
+        names += [card["gate"]["measure"]] if "gate" in card else []
+        names += [name for rule in card.get("rules", []) for name in rule["when"]]
+        names = [name for name in names if not name.startswith("profile.")]
+        values = {name: self.value(account, name, r) for name in names}
+        evaluation = score(card, self.document, values, profile, override)
+        evaluation.revision = self.revision
+        silences = [name for name, metric in self.metrics.items() if "silence_risk" in metric]
+        risk = self.value(account, silences[0], r) if silences else None
+        if risk is not None:
+            evaluation.silence_risk = math.floor(risk * 10**4 + 0.5) / 10**4
+        return evaluation
 
 
 def open_keys(credits: list[Credit], r: int) -> int:
@@ -317,14 +322,7 @@ def _days(duration: str) -> int:
 
 
 def _fits(card: dict[str, Any], profile: dict[str, Any]) -> bool:
-    for name, wanted in card.get("when", {}).items():
-        field_name = name.removeprefix("profile.")
-        wanted = wanted if isinstance(wanted, list) else [wanted]
-        if field_name not in profile:
-            return False
-        if json_value(profile[field_name]) not in [json_value(each) for each in wanted]:
-            return False
-    return True
+    return all(has(profile, name, wanted) for name, wanted in card.get("when", {}).items())
 
 
 def canonical(document: Any) -> bytes:

@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
 def json_value(value: Any) -> Any:
@@ -18,95 +18,222 @@ def json_value(value: Any) -> Any:
     return value
 
 
+class Override(NamedTuple):
+    """A score that a person set, in tenths, until an instant."""
+
+    tenths: int
+    author: str
+    reason: str
+    expires: int
+
+
+@dataclass
+class Part:
+    """A part of the score, as its driver shows it; `c` is what it gives, in points."""
+
+    dimension: str
+    value: float | None = None
+    score: float | None = None
+    weight: float = 0.0
+    c: float = 0.0
+    reason: str | None = None
+
+
 @dataclass
 class Evaluation:
-    """An account's health on a running day; tenths, hundredths and ten-thousandths are integers."""
+    """An account's health on a running day; tenths and hundredths are integers."""
 
     tenths: int | None
+    computed: int | None
+    building: bool
     band: str | None
     coverage: int
     scorecard: str
     revision: str
     profile: dict[str, Any]
+    override: Override | None
+    silence_risk: float | None
     dimensions: list[dict[str, Any]]
-    values: dict[str, float | None]
-    scores: dict[str, float]
-    weights: dict[str, float]
+    parts: dict[str, Part]
     contributions: dict[str, int]
+    units: dict[str, int] = field(default_factory=dict)  # of each part, ten-thousandths of a point
 
     def said(self) -> Any:
         """What has to differ for the account to be published again."""
         return (
             self.tenths,
+            self.computed,
+            self.building,
             self.band,
             self.coverage,
+            self.override,
             json_value(self.profile),
             self.scorecard,
             self.revision,
         )
 
 
-def curve(points: list[list[float]], v: float) -> float:
-    """A curve's y at v."""
+def height(measure: dict[str, Any], v: float) -> float:
+    """A curve's y at v, or a step's."""
+    points = measure.get("curve") or measure["steps"]
     if v < points[0][0]:
-        return points[0][1]
+        return float(points[0][1])
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if x0 <= v < x1:
-            return y0 + (v - x0) * (y1 - y0) / (x1 - x0)
-    return points[-1][1]
+            return float(y0 if "steps" in measure else y0 + (y1 - y0) / (x1 - x0) * (v - x0))
+    return float(points[-1][1])
 
 
 def score(
     card: dict[str, Any],
-    bands: dict[str, float],
+    document: dict[str, Any],
     values: dict[str, float | None],
-    revision: str,
     profile: dict[str, Any],
+    override: Override | None,
 ) -> Evaluation:
-    """From the measures' values to the score and all that explains it."""
-    measures = {name: m for d in card["dimensions"].values() for name, m in d["measures"].items()}
-    scores: dict[str, float] = {
-        name: curve(measures[name]["curve"], value)
-        for name, value in values.items()
-        if value is not None
-    }
-    parts: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    dimensions = []
-    known_weight = added(
-        d["weight"] for d in card["dimensions"].values() if set(d["measures"]) & set(scores)
-    )
-    for name, dimension in card["dimensions"].items():
-        known = [measure for measure in dimension["measures"] if measure in scores]
-        share = dimension["weight"] / known_weight if known else 0.0
-        known_w = added(measures[measure]["weight"] for measure in known)
-        of_dimension = 0.0
-        for measure in known:
-            p = measures[measure]["weight"] / known_w
-            weights[measure] = share * p
-            parts[measure] = (share * p) * scores[measure]
-            of_dimension += p * scores[measure]
-        shown = math.floor(10 * of_dimension + 0.5) / 10 if known else None
-        weight = math.floor(10**4 * share + 0.5) / 10**4
-        dimensions.append({"id": name, "score": shown, "weight": weight})
-    raw = added(parts.values())
-    tenths = math.floor(raw * 10 + 0.5) if parts else None
-    contributions = dict.fromkeys(values, 0) | share_out(parts, raw, 10 * (tenths or 0))
-    for entry, dimension in zip(dimensions, card["dimensions"].values(), strict=True):
-        entry["contribution"] = sum(contributions[name] for name in dimension["measures"]) / 100
+    """From the metrics' values to the score and all that explains it; no revision, no risk yet."""
+    parts, dimensions = measured(card, values)
+    is_known = any(part.score is not None for part in parts.values())
+    raw = through_the_gate(card, values, parts)
+    building = "gate" in card and values[card["gate"]["measure"]] is None
+    if is_known and not building:
+        raw = by_the_rules(card, values, profile, parts, raw)
+    computed = math.floor(raw * 10 + 0.5) if is_known and not building else None
+    if computed is None:
+        raw = 0.0
+        for part in parts.values():
+            part.c = 0.0
+    units = {name: math.floor(part.c * 10_000 + 0.5) for name, part in parts.items()}
+    contributions = share_out({n: p.c for n, p in parts.items()}, raw, 10 * (computed or 0))
+    tenths = computed
+    if override is not None:
+        parts["override"] = Part("override", reason=override.reason)
+        contributions["override"] = 10 * (override.tenths - (computed or 0))
+        tenths = override.tenths
     return Evaluation(
         tenths=tenths,
-        band=band_of(bands, tenths),
-        coverage=coverage(card, set(scores)),
+        computed=computed,
+        building=building,
+        band=band_of(document["scorecards"]["bands"], tenths),
+        coverage=coverage(card, {n for n, p in parts.items() if p.score is not None}),
         scorecard=card["id"],
-        revision=revision,
+        revision="",
         profile=profile,
-        dimensions=dimensions,
-        values=values,
-        scores=scores,
-        weights=weights,
+        override=override,
+        silence_risk=None,
+        dimensions=with_contributions(dimensions, parts, contributions),
+        parts=parts,
         contributions=contributions,
+        units=units,
     )
+
+
+def through_the_gate(
+    card: dict[str, Any], values: dict[str, float | None], parts: dict[str, Part]
+) -> float:
+    """What the measures give, less what the gate takes away; the gate is a part from now on."""
+    f = card.get("floor_share", 0.0)
+    for part in parts.values():
+        if part.score is not None:
+            part.c = part.weight * (100 * f + (1 - f) * part.score)
+    raw = added(part.c for part in parts.values())
+    if "gate" in card:
+        gate, takes = values[card["gate"]["measure"]], card["gate"].get("takes", 1.0)
+        part = parts[card["gate"]["measure"]] = Part("gate", gate)
+        if gate is not None:
+            taken = takes * min(max(gate, 0.0), 1.0)
+            part.score, part.c = 100 * (1 - taken), -(raw * taken)
+            raw += part.c
+    return raw
+
+
+def by_the_rules(
+    card: dict[str, Any],
+    values: dict[str, float | None],
+    profile: dict[str, Any],
+    parts: dict[str, Part],
+    raw: float,
+) -> float:
+    """The score after the first rule that matches, which is a part from now on."""
+    rule = next((each for each in card.get("rules", []) if applies(each, values, profile)), None)
+    if rule is None:
+        return raw
+    limited: float = min(raw, rule["cap"]) if "cap" in rule else max(0.0, raw - rule["penalty"])
+    parts[rule["id"]] = Part("rule", c=limited - raw, reason=rule["reason"])
+    return raw + (limited - raw)
+
+
+def measured(
+    card: dict[str, Any], values: dict[str, float | None]
+) -> tuple[dict[str, Part], list[dict[str, Any]]]:
+    """Each measure's score and effective weight, and what each dimension shows."""
+    parts: dict[str, Part] = {}
+    for name, dimension in card["dimensions"].items():
+        for metric, measure in dimension["measures"].items():
+            value = values[metric]
+            points = None if value is None else height(measure, value)
+            parts[metric] = Part(name, value, points)
+    known = {name for name, part in parts.items() if part.score is not None}
+    of_card = [d["weight"] for d in card["dimensions"].values() if set(d["measures"]) & known]
+    dimensions = []
+    for name, dimension in card["dimensions"].items():
+        measures = [metric for metric in dimension["measures"] if metric in known]
+        share = dimension["weight"] / added(of_card) if measures else 0.0
+        known_w = added(dimension["measures"][metric]["weight"] for metric in measures)
+        of_dimension = 0.0
+        for metric in measures:
+            p = dimension["measures"][metric]["weight"] / known_w
+            parts[metric].weight = share * p
+            of_dimension += p * (parts[metric].score or 0.0)
+        shown = math.floor(10 * of_dimension + 0.5) / 10 if measures else None
+        weight = math.floor(10**4 * share + 0.5) / 10**4
+        dimensions.append({"id": name, "score": shown, "weight": weight})
+    return parts, dimensions
+
+
+def with_contributions(
+    dimensions: list[dict[str, Any]], parts: dict[str, Part], contributions: dict[str, int]
+) -> list[dict[str, Any]]:
+    """The dimensions, and those of gate, rule and override, with what their parts contribute."""
+    for name in ("gate", "rule", "override"):
+        for part in parts.values():
+            if part.dimension == name:
+                points = None if part.score is None else math.floor(10 * part.score + 0.5) / 10
+                dimensions.append({"id": name, "score": points, "weight": 0.0})
+    for each in dimensions:
+        own = [name for name, part in parts.items() if part.dimension == each["id"]]
+        each["contribution"] = sum(contributions[name] for name in own) / 100
+    return dimensions
+
+
+def applies(rule: dict[str, Any], values: dict[str, float | None], profile: dict[str, Any]) -> bool:
+    """Whether all that the rule asks for is so."""
+    for name, wanted in rule["when"].items():
+        if name.startswith("profile."):
+            if not has(profile, name, wanted):
+                return False
+            continue
+        value = values[name]
+        if value is None:
+            return False
+        within = {
+            "above": lambda limit, v=value: v > limit,
+            "below": lambda limit, v=value: v < limit,
+            "at_least": lambda limit, v=value: v >= limit,
+            "at_most": lambda limit, v=value: v <= limit,
+        }
+        if not all(within[how](limit) for how, limit in wanted.items()):
+            return False
+    return True
+
+
+def has(profile: dict[str, Any], name: str, wanted: Any) -> bool:
+    """Whether the profile field is the value, or one of the list."""
+    field_name = name.removeprefix("profile.")
+    wanted = wanted if isinstance(wanted, list) else [wanted]
+    if field_name not in profile:
+        return False
+    return json_value(profile[field_name]) in [json_value(each) for each in wanted]
 
 
 def added(numbers: Iterable[float]) -> float:
@@ -138,10 +265,11 @@ def band_of(bands: dict[str, float], tenths: int | None) -> str | None:
 
 def share_out(parts: dict[str, float], raw: float, total: int) -> dict[str, int]:
     """Contributions in hundredths that add up to `total`."""
-    if raw == 0 or total == 0:
+    whole = added(abs(c) for c in parts.values())
+    if whole == 0:
         return dict.fromkeys(parts, 0)
-    quotas = {name: part * total / raw for name, part in parts.items()}
-    shares = {name: max(0, math.floor(quota - 1e-9)) for name, quota in quotas.items()}
+    quotas = {n: (total - 100 * raw) * abs(c) / whole + 100 * c for n, c in parts.items()}
+    shares = {name: math.floor(quota) for name, quota in quotas.items()}
     by_rest = sorted(quotas, key=lambda name: -(quotas[name] - shares[name]))
     for name in by_rest[: total - sum(shares.values())]:
         shares[name] += 1

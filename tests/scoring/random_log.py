@@ -59,13 +59,21 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
     measures = {name: {"weight": 1 + at, "curve": [[0, 0], [9, 100]]} for at, name in
                 enumerate(metrics)}  # fmt: skip
     dimension = {"use": {"weight": 1, "measures": measures}}
+    steps: dict[str, Any] = {"weight": 3, "steps": [[0, 0], [7, 50], [9, 100]]}
+    cap = {"id": "capped", "when": {"silent": {"above": 3}}, "cap": 30, "reason": "silent"}
+    fine = {"id": "fined", "when": {"profile.mrr": [0, 12.5]}, "penalty": 5, "reason": "cheap"}
+    others: dict[str, Any] = {"use": {"weight": 1, "measures": measures | {"nps": steps}}}
+    gate = {"measure": "uses", "takes": 0.5}
+    del others["use"]["measures"]["uses"]
     return {
         "product": {"time_zone": "Asia/Tokyo", "events": {"active": ["*"]}},
         "scorecards": {
             "metrics": metrics,
             "scorecards": [
-                {"id": "small", "when": {"profile.size": "S"}, "dimensions": dimension},
-                {"id": "others", "dimensions": dimension},
+                {"id": "small", "when": {"profile.size": "S"}, "dimensions": dimension,
+                 "rules": [cap, fine][:: 1 if seats else -1]},
+                {"id": "others", "dimensions": others, "floor_share": 0.7, "gate": gate,
+                 "rules": [fine]},
             ],
             "bands": {"healthy": 70, "watch": 50, "at_risk": 30, "critical": 0},
         },

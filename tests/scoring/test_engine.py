@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,6 +118,36 @@ def in_time(publication: tuple[str, dict[str, object]]) -> tuple[str, int]:
 
 
 @given(data=st.data())
+@examples(150)
+def test_contributions_are_the_score_and_changes_its_change(data: st.DataObject) -> None:
+    said = by_engine(data.draw(batches(data.draw(histories(data.draw(st.sampled_from(MODES)))))))
+    for key, health in said.outbox:
+        if not key.startswith(RESERVED_PREFIX):
+            assert adds_up(health)
+
+
+def adds_up(health: Any) -> bool:
+    """Whether what the record says adds up, to the last hundredth of a point."""
+    drivers, previous = health["drivers"], health["previous"]
+    score = hundredths(health["score"])
+    is_changed = score - (hundredths(previous["score"]) if previous else score)
+    return (
+        sum(hundredths(each["contribution"]) for each in drivers) == score
+        and sum(hundredths(each["contribution"]) for each in health["dimensions"]) == score
+        and sum(hundredths(each["change"]) for each in drivers) == is_changed
+        and all(
+            sum(hundredths(part["change"]) for part in each["causes"]) == hundredths(each["change"])
+            for each in drivers
+        )
+    )
+
+
+def hundredths(points: float | None) -> int:
+    """Points as a whole number; no score is 0 of them."""
+    return round(100 * (points or 0))
+
+
+@given(data=st.data())
 @examples(40)
 def test_a_partition_loaded_anew_goes_on_the_same(data: st.DataObject, database_url: str) -> None:
     records = data.draw(histories(data.draw(st.sampled_from(MODES))))
@@ -124,6 +155,7 @@ def test_a_partition_loaded_anew_goes_on_the_same(data: st.DataObject, database_
     reloads = [data.draw(st.booleans()) for _ in cut]
     said = asyncio.run(through_the_database(database_url, cut, reloads))
     assert said == by_oracle(cut)
+    assert all(adds_up(health) for health in said.health.values())
 
 
 async def through_the_database(url: str, cut: list[list[Record]], reloads: list[bool]) -> Said:

@@ -76,13 +76,12 @@ def comparable(state: State) -> dict[str, Any]:
         "facts": accounts.facts,
         "texts": [repr(sorted(facts.items())) for facts in accounts.facts],
         "profiles": repr(accounts.profiles),
-        "published": accounts.published,
+        "published": _published(state),
         "created": accounts.created_days[:count].tolist(),
-        "late": accounts.late[:count].tolist(),
+        "late": (accounts.late[:count] & (state.published.sequences[:count] > 0)).tolist(),
+        "news": (accounts.news[:count] & (state.published.sequences[:count] > 0)).tolist(),
         "differs": accounts.differs[:count].tolist(),
         "cards": accounts.cards[:count].tolist(),
-        "tenths": accounts.published_tenths[:count].tolist(),
-        "coverage": accounts.published_coverage[:count].tolist(),
         "history": [
             (tenths, coverage, revisions.get(number))
             for tenths, coverage, _, number in accounts.history[:count].tolist()
@@ -93,7 +92,7 @@ def comparable(state: State) -> dict[str, Any]:
             for signal, kept in zip(plan.signals if plan else (), state.signals, strict=True)
         ],
         "numbers": np.nan_to_num(state.profile_numbers[:, :count], nan=-1).tolist(),
-        "times": state.time_parts[:count].tolist(),
+        "times": state.time_parts[:, :count].tolist(),
         "held": {day: held for day, held in state.held.items() if held},
         "seen": {
             number: sorted(int(one) for run in state.seen[number].runs for one in run)
@@ -102,6 +101,21 @@ def comparable(state: State) -> dict[str, Any]:
         },
         "number": state.next_number,
     }
+
+
+def _published(state: State) -> Any:
+    published, count = state.published, state.accounts.count
+    arrays = (
+        published.sequences,
+        published.as_of_ms,
+        published.tenths,
+        published.computed,
+        published.coverage,
+        published.headings,
+        published.shares.T,
+    )
+    others = published.gone, published.overrides, repr(published.profiles)
+    return [array[:count].tolist() for array in arrays], published.known_headings, others
 
 
 def _closes(state: State, account: int) -> list[int]:

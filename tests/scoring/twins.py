@@ -15,9 +15,7 @@ from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_score import json_value
 
 ALWAYS: dict[str, Any] = {
-    "silence_risk": None,
     "stale": False,
-    "override": None,
     "signals": [],
     "crosses": None,
     "engagement": {},
@@ -57,7 +55,11 @@ class Engine:
     def said(self) -> Said:
         """What the engine said so far."""
         accounts = self.state.accounts
-        published = zip(accounts.ids, accounts.published, strict=True)
+        newest = {
+            accounts.ids[account]: row.record
+            for effects in self.effects
+            for account, row in effects.health.items()
+        }
         counters = Counter[str]()
         for effects in self.effects:
             counters["duplicates"] += effects.duplicates
@@ -76,8 +78,7 @@ class Engine:
             ),
             health={
                 identity: without_constants(json.loads(record))
-                for identity, record in published
-                if record is not None
+                for identity, record in newest.items()
             },
             counters={name: count for name, count in counters.items() if count},
         )

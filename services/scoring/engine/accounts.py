@@ -7,17 +7,16 @@ from xxhash import xxh3_64_intdigest
 
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import refresh_profile
+from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import (
     NEVER,
-    NO_SCORE,
     ActiveDays,
     DaySets,
     DaySums,
     OpenKeys,
     State,
-    grown,
 )
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.table import HashArray, IntArray, grown
 
 
 def account_numbers(state: State, ids: list[str], effects: Effects) -> IntArray:
@@ -44,24 +43,24 @@ def create_account(state: State, identity: str, day: int) -> int:
     accounts.ids.append(identity)
     accounts.facts.append({})
     accounts.profiles.append({})
-    accounts.published.append(None)
     for name in (
         "created_days",
         "late",
         "touched",
         "differs",
         "cards",
-        "published_tenths",
+        "news",
     ):
         setattr(accounts, name, grown(getattr(accounts, name), size))
-    accounts.published_coverage = grown(accounts.published_coverage, size)
     accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)
     accounts.history = grown(accounts.history, size, -2)
     accounts.created_days[account] = day
-    accounts.touched[account] = True
+    accounts.touch(account)
     state.profile_numbers = grown(state.profile_numbers, size, np.nan, axis=1)
-    state.evaluated = grown(state.evaluated, size)
-    state.time_parts = grown(state.time_parts, size)
+    state.profile_matches = grown(state.profile_matches, size, axis=1)
+    state.evaluated = grown(state.evaluated, size, axis=1)
+    state.time_parts = grown(state.time_parts, size, axis=1)
+    state.published.make_room(size)
     for kept in state.signals:
         make_room(kept, size)
     refresh_profile(state, account)

@@ -202,7 +202,7 @@ class _Step:
         if not len(touched) or state.clock.now_ms is None:
             return
         evaluation = evaluate(state, touched)
-        state.evaluated[touched] = evaluation.contributions
+        state.evaluated[:, touched] = evaluation.parts
         accounts.touched[touched] = False
         publish(state, evaluation, state.clock.now_ms, self._mode, self.effects)
 
@@ -212,7 +212,7 @@ class _Step:
         assert state.plan is not None
         touched = np.flatnonzero(accounts.touched[: accounts.count])
         if len(touched):
-            state.evaluated[touched] = evaluate(state, touched).contributions
+            state.evaluated[:, touched] = evaluate(state, touched).parts
             accounts.touched[touched] = False
         day = state.day
         turn_day(state, self.effects)
@@ -221,10 +221,10 @@ class _Step:
         end_overrides(state)
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
-        moved = evaluation.contributions - state.evaluated[: accounts.count]
-        state.time_parts[: accounts.count] += moved
-        self.effects.health.update(np.flatnonzero(moved.any(axis=1)).tolist())
-        state.evaluated[: accounts.count] = evaluation.contributions
+        moved = evaluation.parts - state.evaluated[:, : accounts.count]
+        state.time_parts[:, : accounts.count] += moved
+        self.effects.marks.append(np.flatnonzero(moved.any(axis=0)))
+        state.evaluated[:, : accounts.count] = evaluation.parts
         self._write_history(day, evaluation.tenths, evaluation.coverage)
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
         accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = evaluation.tenths

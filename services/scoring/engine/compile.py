@@ -1,17 +1,14 @@
 """From a configuration's document to the plan by which the engine computes."""
 
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Any
 
-import numpy as np
-
 from services.scoring.engine.calendar import calendar
-from services.scoring.engine.plan import Column, Plan, ScorecardPlan, Signal, Window
+from services.scoring.engine.plan import Column, Plan, Signal, Window
+from services.scoring.engine.plan_scorecards import PROFILE, Numbering, compile_scorecard
 from shared.configuration import (
     Configuration,
     Metric,
-    Scorecard,
     canonical,
     parse,
     scoring_revision,
@@ -28,7 +25,6 @@ SIGNAL_OF = {
 }
 WINDOWED = frozenset({"count", "sum", "users", "distinct", "days"})
 DERIVED = frozenset({"ratio", "change", "rate"})
-PROFILE = "profile."
 
 
 def compile_plan(document: Mapping[str, Any]) -> Plan:
@@ -53,15 +49,20 @@ class _Compiler:
                     self.columns[name] = len(self.built)
                     self.built.append(self._column(name, metric, metrics))
         names = {field for column in self.built for field in column.fields}
+        cards = self.configuration.scorecards.scorecards
+        numbering = Numbering([column.name for column in self.built], cards)
+        reading = frozenset(column.name for column in self.built if column.fields)
         return Plan(
             revision=self.revision,
             calendar=calendar(self.configuration.product.time_zone),
             signals=tuple(signal for _, signal in self.signals.values()),
             windows=tuple(self.windows),
             columns=tuple(self.built),
-            scorecards=tuple(map(self._scorecard, self.configuration.scorecards.scorecards)),
+            scorecards=tuple(compile_scorecard(card, numbering, reading) for card in cards),
             bands=tuple(self.configuration.scorecards.bands.items()),
             profile_numbers=tuple(sorted(names)),
+            conditions=tuple(numbering.conditions),
+            parts=numbering.parts,
         )
 
     def _column(self, name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Column:
@@ -113,35 +114,6 @@ class _Compiler:
 
     def _window(self, window: Window) -> int:
         return self.windows.setdefault(window, len(self.windows))
-
-    def _scorecard(self, card: Scorecard) -> ScorecardPlan:
-        dimensions = list(card.dimensions.values())
-        measures = [item for dimension in dimensions for item in dimension.measures.items()]
-        sizes = [len(dimension.measures) for dimension in dimensions]
-        ends = list(accumulate(sizes))
-        points = 1 + max(len(measure.curve) for _, measure in measures)
-        xs = np.full((len(measures), points), np.inf)
-        ys = np.zeros((len(measures), points))
-        for row, (_, measure) in enumerate(measures):
-            xs[row, : len(measure.curve)] = [x for x, _ in measure.curve]
-            ys[row, : len(measure.curve)] = [y for _, y in measure.curve]
-        when = (
-            (field.removeprefix(PROFILE), tuple(wanted) if isinstance(wanted, list) else (wanted,))
-            for field, wanted in card.when.items()
-        )
-        return ScorecardPlan(
-            id=card.id,
-            when=tuple(when),
-            dimensions=tuple(card.dimensions),
-            rows=tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)),
-            names=tuple(name for name, _ in measures),
-            columns=np.array([self.columns[name] for name, _ in measures], dtype=np.int64),
-            weights=np.array([[measure.weight] for _, measure in measures], dtype=np.float64),
-            xs=xs,
-            ys=ys,
-            dimension_weights=np.array([[each.weight] for each in dimensions], dtype=np.float64),
-            dimension_of=np.repeat(np.arange(len(sizes)), sizes),
-        )
 
 
 def _reads(metric: Metric) -> tuple[str, str | None]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from services.scoring.engine.state import RING_DAYS, BoolArray
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.state import RING_DAYS
+from services.scoring.engine.table import BoolArray, HashArray, IntArray
 
 _WORD = 64
 _ALL = (1 << RING_DAYS) - 1

@@ -6,8 +6,8 @@ from xxhash import xxh3_64_intdigest
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.hashes import HashSet
-from services.scoring.engine.state import BoolArray, State
-from services.scoring.engine.table import HashArray, IntArray, distinct
+from services.scoring.engine.state import State
+from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
 RECEIPT_DAYS = 7

@@ -1,7 +1,7 @@
 """What a step did: which rows have changed, and what goes out. Values are read off the state."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from services.scoring.engine.state import Held
 from services.scoring.engine.table import HashArray, IntArray
@@ -17,6 +17,18 @@ class HistoryRow(NamedTuple):
     coverage_hundredths: int
     scorecard: str
     revision: str
+
+
+class HealthRow(NamedTuple):
+    """An account's health as published: the record, and by what it is looked up."""
+
+    record: bytes
+    sequence: int
+    score: float | None
+    band: str | None
+    change_7d: float | None
+    change_28d: float | None
+    profile: dict[str, Any]
 
 
 class Quarantined(NamedTuple):
@@ -40,8 +52,10 @@ class Effects:
     things: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, things)
     active_days: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, accounts)
     facts: set[tuple[int, str]] = field(default_factory=set)  # (account, name)
-    accounts: set[int] = field(default_factory=set)  # created, or late changed
-    health: set[int] = field(default_factory=set)  # published, or time parts changed
+    accounts: set[int] = field(default_factory=set)  # created
+    health: dict[int, HealthRow] = field(default_factory=dict)  # by account, the newest
+    marks: list[IntArray] = field(default_factory=list)
+    """Accounts of which something was noted for their next publication."""
     seen: dict[int, list[HashArray]] = field(default_factory=dict)  # by bucket
     held: list[Held] = field(default_factory=list)
     released_days: list[int] = field(default_factory=list)

@@ -10,9 +10,9 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.numbers import number_of
 from services.scoring.engine.overrides import OVERRIDE, readable, refresh_override
 from services.scoring.engine.plan import Plan, same
-from services.scoring.engine.state import BoolArray, Fact, State
-from services.scoring.engine.table import IntArray
-from shared.events import decode_health
+from services.scoring.engine.plan_scorecards import Condition
+from services.scoring.engine.state import Fact, State
+from services.scoring.engine.table import BoolArray, IntArray
 
 PROFILE = "profile."
 LATEST = "latest."
@@ -84,14 +84,15 @@ def refresh_profile(state: State, account: int) -> None:
         if name.startswith(PROFILE) and fact.value is not None
     }
     accounts.profiles[account] = profile
-    record = accounts.published[account]
-    published = decode_health(record) if record else None
+    published = state.published
     accounts.differs[account] = (
-        published is None
-        or not same(published.profile, profile)
-        or published.scorecard.revision != state.plan.revision
+        not published.sequences[account]
+        or published.heading(account).revision != state.plan.revision
+        or not same(published.profiles[account], profile)
     )
     accounts.cards[account] = choose_card(state.plan, profile)
+    for row, condition in enumerate(state.plan.conditions):
+        state.profile_matches[row, account] = fits(profile, condition)
     for row, name in enumerate(state.plan.profile_numbers):
         number = number_of(profile.get(name))
         state.profile_numbers[row, account] = np.nan if number is None else number
@@ -102,5 +103,11 @@ def choose_card(plan: Plan, profile: Mapping[str, Any]) -> int:
     return next(
         number
         for number, card in enumerate(plan.scorecards)
-        if all(any(same(profile.get(name), one) for one in values) for name, values in card.when)
+        if all(fits(profile, condition) for condition in card.when)
     )
+
+
+def fits(profile: Mapping[str, Any], condition: Condition) -> bool:
+    """Whether the profile field has one of the values."""
+    name, values = condition
+    return any(same(profile.get(name), one) for one in values)

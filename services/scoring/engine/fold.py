@@ -18,16 +18,14 @@ from services.scoring.engine.plan import Signal, same, text_of
 from services.scoring.engine.state import (
     RING_DAYS,
     ActiveDays,
-    BoolArray,
     DaySets,
     DaySums,
     Fact,
     Latest,
     OpenKeys,
     State,
-    grown,
 )
-from services.scoring.engine.table import IntArray, distinct
+from services.scoring.engine.table import BoolArray, IntArray, distinct, grown
 from services.scoring.engine.windows import window_bits
 from shared.configuration import HORIZON_DAYS
 
@@ -62,19 +60,20 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
                 news[_fold_latest(state, kept, match, batch, effects)] = True
             else:
                 _FOLDS[type(kept)](state, kept, match, batch, effects)
-    state.accounts.touched[accounts[news]] = True
-    _mark_late(state, batch, accounts, news, effects)
+    _mark(state, batch, accounts, news, effects)
 
 
-def _mark_late(
+def _mark(
     state: State, batch: Columns, accounts: IntArray, news: BoolArray, effects: Effects
 ) -> None:
-    clock = state.clock
+    """Note which accounts had news, and which of those came late."""
+    known, clock = state.accounts, state.clock
     heard_ms = batch.received_ms if clock.live else np.int64(clock.now_ms or 0)
     late = distinct(accounts[news & (heard_ms - batch.times_ms > LATE_MS)])
-    late = late[~state.accounts.late[late]]
-    state.accounts.late[late] = True
-    effects.accounts.update(late.tolist())
+    touched = distinct(accounts[news])
+    effects.marks += [late[~known.late[late]], touched[~known.news[touched]]]
+    known.late[late] = True
+    known.touch(touched)
 
 
 def _type_numbers(state: State, batch: Columns) -> IntArray:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import msgspec
 
 from services.scoring.engine.decode import times_ms
-from services.scoring.engine.state import Override, State
+from services.scoring.engine.published import Override
+from services.scoring.engine.state import State
 
 OVERRIDE = "override"
 """The name of the fact."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.scoring.engine.calendar import Calendar
 from services.scoring.engine.event_types import selects
-from services.scoring.engine.table import FloatArray, IntArray
+from services.scoring.engine.plan_scorecards import Condition, ScorecardPlan
 from shared.events import encode
 
 DISTINCT = (str, bool, int, float)  # the types of values that can be told apart
@@ -70,26 +70,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class ScorecardPlan:
-    """A scorecard: which accounts it is for, and its dimensions and measures in the file's order.
-
-    Curves have one point at infinity behind their last, and as many more as make them alike.
-    """
-
-    id: str
-    when: tuple[tuple[str, tuple[Any, ...]], ...]
-    dimensions: tuple[str, ...]  # ids
-    rows: tuple[slice, ...]  # [dimension], its measures
-    names: tuple[str, ...]  # [measure]
-    columns: IntArray  # [measure], its metric's
-    weights: FloatArray  # [measure, 1]
-    xs: FloatArray  # [measure, point]
-    ys: FloatArray  # [measure, point]
-    dimension_weights: FloatArray  # [dimension, 1]
-    dimension_of: IntArray  # [measure]
-
-
-@dataclass(frozen=True)
 class Plan:
     """All that the engine needs to know of a configuration."""
 
@@ -101,16 +81,14 @@ class Plan:
     scorecards: tuple[ScorecardPlan, ...]
     bands: tuple[tuple[str, float], ...]  # from the highest limit down
     profile_numbers: tuple[str, ...]  # the profile fields that ratios read
+    conditions: tuple[Condition, ...]  # what rules ask of profiles
+    parts: tuple[str, ...]  # what a score can be made of: metrics, then rules, then an override
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The name of each column."""
-        return tuple(column.name for column in self.columns)
-
-    @cached_property
-    def reading_profiles(self) -> frozenset[str]:
-        """The names of metrics that read a profile field."""
-        return frozenset(column.name for column in self.columns if column.fields)
+    def silence_column(self) -> int | None:
+        """The first metric that tells the risk of silence."""
+        kinds = [column.kind for column in self.columns]
+        return kinds.index("silence_risk") if "silence_risk" in kinds else None
 
     def band(self, tenths: int) -> str | None:
         """The band of a score in tenths; None for −1, no score."""

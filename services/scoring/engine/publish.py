@@ -1,112 +1,168 @@
 """The health records that evaluations become, where they differ from the last publication."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import numpy as np
 
-from services.scoring.engine.effects import Effects
+from services.scoring.engine.effects import Effects, HealthRow
 from services.scoring.engine.evaluate import Evaluation
-from services.scoring.engine.plan import Plan, ScorecardPlan, same
-from services.scoring.engine.state import NO_SCORE, SCORES_RING_DAYS, BoolArray, State
-from services.scoring.engine.table import FloatArray, IntArray
-from shared.events import (
-    Cause,
-    DimensionHealth,
-    Driver,
-    Health,
-    Mode,
-    Previous,
-    ScorecardName,
-    decode_health,
-    encode,
-)
+from services.scoring.engine.explain import Explained, explain
+from services.scoring.engine.published import Heading, Override
+from services.scoring.engine.score import BUILDING, NO_SCORE
+from services.scoring.engine.state import SCORES_RING_DAYS, State
+from services.scoring.engine.table import BoolArray, IntArray
+from shared.events import Health, Mode, OverrideHealth, Previous, ScorecardName, encode
 from shared.times import iso_time
-
-
-class _Shown(NamedTuple):
-    """What a health record shows of an account, as plain numbers."""
-
-    account: int
-    card: ScorecardPlan
-    tenths: int
-    coverage: int  # hundredths
-    values: list[float | None]  # [measure]
-    scores: list[float | None]  # [measure]
-    weights: list[float]  # [measure]
-    contributions: list[int]  # [measure], hundredths
-    dimension_scores: list[float | None]  # [dimension]
-    dimension_weights: list[float]  # [dimension]
-    time_parts: list[int]  # [column], hundredths
-    change_7d: float | None
-    change_28d: float | None
 
 
 def publish(
     state: State, evaluation: Evaluation, as_of_ms: int, mode: Mode, effects: Effects
 ) -> None:
     """Publish what differs, in the order of the account ids."""
-    accounts, as_of = state.accounts, iso_time(as_of_ms)
     rows = np.flatnonzero(differs(state, evaluation))
     if not len(rows):
         return
-    for shown in sorted(
-        _shown(state, evaluation, rows), key=lambda shown: accounts.ids[shown.account]
-    ):
-        record = accounts.published[shown.account] = encode(_health(state, shown, as_of, mode))
-        effects.outbox.append((accounts.ids[shown.account].encode(), record))
+    accounts, published = state.accounts, state.published
     numbers = evaluation.accounts[rows]
-    accounts.published_tenths[numbers] = evaluation.tenths[rows]
-    accounts.published_coverage[numbers] = evaluation.coverage[rows]
-    accounts.differs[numbers] = False
-    accounts.late[numbers] = False
-    state.time_parts[numbers] = 0
-    effects.accounts.update(numbers.tolist())
-    effects.health.update(numbers.tolist())
+    headings = _headings(state, numbers, evaluation.tenths[rows])
+    shown = _Shown(state, evaluation, rows, headings, iso_time(as_of_ms), mode)
+    shares = np.empty((len(rows), len(published.shares)), np.int16)
+    records: list[tuple[str, bytes]] = []
+    for explained in explain(state, numbers):
+        row = int(np.searchsorted(numbers, explained.account))
+        shares[row] = explained.shares
+        health = shown.health(row, explained)
+        record = encode(health)
+        records.append((health.account_id, record))
+        effects.health[explained.account] = HealthRow(
+            record,
+            health.sequence,
+            health.score,
+            health.band,
+            health.change_7d,
+            health.change_28d,
+            health.profile,
+        )
+    effects.outbox.extend((identity.encode(), record) for identity, record in sorted(records))
+    published.shares[:, numbers] = shares.T
+    published.sequences[numbers] += 1
+    published.as_of_ms[numbers] = as_of_ms
+    published.tenths[numbers] = evaluation.tenths[rows]
+    published.computed[numbers] = evaluation.computed[rows]
+    published.coverage[numbers] = evaluation.coverage[rows]
+    published.headings[numbers] = headings
+    _remember(state, numbers)
+    accounts.differs[numbers] = accounts.late[numbers] = accounts.news[numbers] = False
+    state.time_parts[:, numbers] = 0
+    effects.marks.append(numbers)
     effects.published += len(rows)
 
 
 def differs(state: State, evaluation: Evaluation) -> BoolArray:
     """Which accounts' evaluations differ from their last publication. [row]"""
-    accounts = state.accounts
+    accounts, published = state.accounts, state.published
     at = evaluation.accounts
     changed: BoolArray = (
         accounts.differs[at]
-        | (evaluation.tenths != accounts.published_tenths[at])
-        | (evaluation.coverage != accounts.published_coverage[at])
+        | (evaluation.tenths != published.tenths[at])
+        | (evaluation.computed != published.computed[at])
+        | (evaluation.coverage != published.coverage[at])
     )
+    overridden = {*accounts.overrides.items()} ^ {*published.overrides.items()}
+    others = np.array(sorted({account for account, _ in overridden}), np.int64)
+    changed[np.isin(at, others)] = True
     return changed
 
 
-def _shown(state: State, evaluation: Evaluation, rows: IntArray) -> Iterator[_Shown]:
-    """What is shown of each of the rows."""
-    for number, (scores, places) in evaluation.by_card.items():
-        own = rows[evaluation.cards[rows] == number]
-        at, numbers, tenths = places[own], evaluation.accounts[own], evaluation.tenths[own]
-        points = scores.scores[:, at]
-        values = np.where(np.isnan(points), np.nan, scores.values[:, at])
-        columns = (
-            numbers.tolist(),
-            [scores.card] * len(own),
-            tenths.tolist(),
-            evaluation.coverage[own].tolist(),
-            _rounded(values, 1_000_000),
-            _rounded(points, 10),
-            _rounded(scores.weights[:, at], 10_000),
-            scores.contributions[:, at].T.tolist(),
-            _rounded(scores.dimension_scores[:, at], 10),
-            _rounded(scores.dimension_weights[:, at], 10_000),
-            state.time_parts[numbers].tolist(),
-            _changes(state, numbers, tenths, 8),
-            _changes(state, numbers, tenths, 29),
+def _headings(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
+    """The number of each account's scorecard, revision and band. [row]"""
+    assert state.plan is not None
+    plan, cards = state.plan, state.accounts.cards[numbers]
+    pairs, places = np.unique(cards * 2048 + tenths + 1, return_inverse=True)
+    found = []
+    for pair in pairs.tolist():
+        card, tenth = plan.scorecards[pair // 2048], pair % 2048 - 1
+        heading = Heading(card.id, plan.revision, plan.band(tenth))
+        found.append(state.published.heading_number(heading))
+    return np.array(found, np.int64)[places]
+
+
+def _remember(state: State, numbers: IntArray) -> None:
+    """Keep, of what is published, that which few accounts have."""
+    accounts, published = state.accounts, state.published
+    for account in numbers.tolist():
+        published.profiles[account] = accounts.profiles[account]
+    for account in published.gone.keys() & set(numbers.tolist()):
+        del published.gone[account]
+    for account in (accounts.overrides.keys() | published.overrides.keys()) & set(numbers.tolist()):
+        published.overrides.pop(account, None)
+        if account in accounts.overrides:
+            published.overrides[account] = accounts.overrides[account]
+
+
+class _Shown:
+    """The rows of an evaluation that are published, as plain numbers."""
+
+    def __init__(
+        self,
+        state: State,
+        evaluation: Evaluation,
+        rows: IntArray,
+        headings: IntArray,
+        as_of: str,
+        mode: Mode,
+    ) -> None:
+        published = state.published
+        numbers, tenths = evaluation.accounts[rows], evaluation.tenths[rows]
+        self.state, self.as_of, self.mode = state, as_of, mode
+        self.tenths, self.computed = tenths.tolist(), evaluation.computed[rows].tolist()
+        self.coverage = evaluation.coverage[rows].tolist()
+        self.headings = headings.tolist()
+        self.sequences = published.sequences[numbers].tolist()
+        self.before = [
+            column[numbers].tolist()
+            for column in (published.tenths, published.headings, published.as_of_ms)
+        ]
+        self.changes = [_changes(state, numbers, tenths, back) for back in (8, 29)]
+
+    def health(self, row: int, explained: Explained) -> Health:
+        """The health record of a row."""
+        state, account = self.state, explained.account
+        heading = state.published.known_headings[self.headings[row]]
+        override = state.accounts.overrides.get(account)
+        computed = self.computed[row]
+        return Health(
+            account_id=state.accounts.ids[account],
+            as_of=self.as_of,
+            sequence=self.sequences[row] + 1,
+            score=_points(self.tenths[row]),
+            band=heading.band,
+            coverage=self.coverage[row] / 100,
+            mode=self.mode,
+            previous=self._previous(row) if self.sequences[row] else None,
+            change_7d=self.changes[0][row],
+            change_28d=self.changes[1][row],
+            scorecard=ScorecardName(heading.scorecard, heading.revision),
+            dimensions=explained.dimensions,
+            drivers=explained.drivers,
+            profile=state.accounts.profiles[account],
+            silence_risk=explained.silence_risk,
+            override=_override(override) if override else None,
+            computed_score=_points(computed) if override else None,
+            building_history=computed == BUILDING,
         )
-        yield from map(_Shown._make, zip(*columns, strict=True))
+
+    def _previous(self, row: int) -> Previous:
+        tenths, heading, as_of_ms = (column[row] for column in self.before)
+        band = self.state.published.known_headings[heading].band
+        return Previous(_points(tenths), band, iso_time(as_of_ms))
 
 
-def _rounded(numbers: FloatArray, parts: int) -> list[list[float | None]]:
-    """[row][column] of [column, row], each a whole number of parts; None is unknown."""
-    rounded = np.floor(numbers * parts + 0.5) / parts
-    return [[None if each != each else each for each in row] for row in rounded.T.tolist()]
+def _points(tenths: int) -> float | None:
+    return tenths / 10 if tenths >= 0 else None
+
+
+def _override(override: Override) -> OverrideHealth:
+    expires_at = iso_time(override.expires_ms)
+    return OverrideHealth(override.score_tenths / 10, override.author, override.reason, expires_at)
 
 
 def _changes(
@@ -119,76 +175,3 @@ def _changes(
     known = was_there & (tenths != NO_SCORE) & (then != NO_SCORE)
     changes = zip(known.tolist(), (tenths - then).tolist(), strict=True)
     return [change / 10 if is_known else None for is_known, change in changes]
-
-
-def _health(state: State, shown: _Shown, as_of: str, mode: Mode) -> Health:
-    assert state.plan is not None
-    record = state.accounts.published[shown.account]
-    before = decode_health(record) if record else None
-    return Health(
-        account_id=state.accounts.ids[shown.account],
-        as_of=as_of,
-        sequence=before.sequence + 1 if before else 1,
-        score=None if shown.tenths == NO_SCORE else shown.tenths / 10,
-        band=state.plan.band(shown.tenths),
-        coverage=shown.coverage / 100,
-        mode=mode,
-        previous=Previous(before.score, before.band, before.as_of) if before else None,
-        change_7d=shown.change_7d,
-        change_28d=shown.change_28d,
-        scorecard=ScorecardName(shown.card.id, state.plan.revision),
-        dimensions=list(_dimensions(shown)),
-        drivers=list(_drivers(state, shown, before)),
-        profile=state.accounts.profiles[shown.account],
-    )
-
-
-def _dimensions(shown: _Shown) -> Iterator[DimensionHealth]:
-    columns = shown.card.dimensions, shown.dimension_scores, shown.dimension_weights
-    for identity, score, weight, rows in zip(*columns, shown.card.rows, strict=True):
-        contribution = sum(shown.contributions[rows]) / 100
-        yield DimensionHealth(identity, score, weight, contribution)
-
-
-def _drivers(state: State, shown: _Shown, before: Health | None) -> Iterator[Driver]:
-    """The scorecard's drivers in its order, then those that are gone from it."""
-    assert state.plan is not None
-    names, used = state.plan.names, shown.card.names
-    columns = shown.values, shown.scores, shown.weights, shown.contributions
-    if before is None:
-        for name, value, score, weight, contribution in zip(used, *columns, strict=True):
-            yield Driver(name, value, score, weight, contribution / 100, 0.0, "events")
-        return
-    earlier = {driver.measure: round(driver.contribution * 100) for driver in before.drivers}
-    times = dict(zip(names, shown.time_parts, strict=True))
-    causes = _Causes(state, shown, before)
-    for name, value, score, weight, contribution in zip(used, *columns, strict=True):
-        change = causes.of(name, contribution - earlier.get(name, 0), times[name])
-        yield Driver(name, value, score, weight, contribution / 100, *change)
-    for name, contribution in earlier.items():
-        if contribution and name not in used:
-            time = times.get(name, 0)
-            yield Driver(name, None, None, 0.0, 0.0, *causes.of(name, -contribution, time))
-
-
-class _Causes:
-    """What changed an account's contributions since the last publication."""
-
-    def __init__(self, state: State, shown: _Shown, before: Health) -> None:
-        assert state.plan is not None
-        self.plan: Plan = state.plan
-        profile = state.accounts.profiles[shown.account]
-        self.cause = "late" if state.accounts.late[shown.account] else "events"
-        self.profile_cause = self.cause if same(before.profile, profile) else "profile"
-        if before.scorecard != ScorecardName(shown.card.id, self.plan.revision):
-            self.cause = self.profile_cause = "scorecard"
-
-    def of(self, name: str, change: int, time: int) -> tuple[float, str, list[Cause]]:
-        """A change in points, its cause, and its parts; given in hundredths."""
-        if not change and not time:
-            return 0.0, "events", []
-        rest = change - time
-        rest_cause = self.profile_cause if name in self.plan.reading_profiles else self.cause
-        parts = ("time", time), (rest_cause, rest)
-        causes = [Cause(cause, part / 100) for cause, part in parts if part]
-        return change / 100, rest_cause if abs(rest) >= abs(time) else "time", causes

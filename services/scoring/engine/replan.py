@@ -6,6 +6,7 @@ from services.scoring.engine.accounts import make_room
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import LATEST, refresh_profile
 from services.scoring.engine.open_keys import OPEN
+from services.scoring.engine.parts import keep_parts
 from services.scoring.engine.plan import Plan, Signal
 from services.scoring.engine.state import (
     ALWAYS_KNOWN,
@@ -41,7 +42,8 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
             state.next_signal_no += 1
         state.signals.append(kept)
     _forget_facts(state, {kept.signal_no for kept in state.signals}, effects)
-    _follow(state, [column.name for column in old.columns] if old else [])
+    _follow(state)
+    keep_parts(state, old.parts if old else ())
     effects.plan_changed = True
 
 
@@ -77,7 +79,7 @@ def _forget_facts(state: State, kept: set[int], effects: Effects) -> None:
             effects.facts.add((account, name))
 
 
-def _follow(state: State, old_names: list[str]) -> None:
+def _follow(state: State) -> None:
     """Lay out what depends on the plan's order anew."""
     assert state.plan is not None
     plan, count = state.plan, state.accounts.count
@@ -85,19 +87,13 @@ def _follow(state: State, old_names: list[str]) -> None:
     state.types = {}
     state.matches = np.zeros((len(plan.signals), 0), bool)
     state.profile_numbers = np.full((len(plan.profile_numbers), size), np.nan)
-    names = {name: at for at, name in enumerate(old_names)}
-    for array_name in ("evaluated", "time_parts"):
-        array = np.zeros((size, len(plan.columns)), np.int64)
-        for at, column in enumerate(plan.columns):
-            if column.name in names:
-                array[:count, at] = getattr(state, array_name)[:count, names[column.name]]
-        setattr(state, array_name, array)
+    state.profile_matches = np.zeros((len(plan.conditions), size), bool)
     for number, kept in enumerate(state.signals):
         if isinstance(kept, DaySets):
             windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
             kept.counts = {at: np.zeros(size, np.int64) for at in windows}
             recount(state, kept)
         make_room(kept, size)
-    state.accounts.touched[:count] = True
+    state.accounts.touch(slice(count))
     for account in range(count):
         refresh_profile(state, account)

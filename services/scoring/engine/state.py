@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import Plan
-from services.scoring.engine.table import FloatArray, HashArray, HashTable, IntArray
+from services.scoring.engine.published import Override, PartArray, Published, no_parts
+from services.scoring.engine.score import NO_SCORE
+from services.scoring.engine.table import BoolArray, FloatArray, HashArray, HashTable, IntArray
 from shared.configuration import HORIZON_DAYS
 
 RING_DAYS = 128  # the least power of two above the horizon and the running day
 NEVER = -1
 SCORES_RING_DAYS = 32  # enough for the change over 28 days
-NO_SCORE = -1
 ALWAYS_KNOWN = -(10**6)
-
-BoolArray = NDArray[np.bool_]
 
 assert RING_DAYS > HORIZON_DAYS + 1
 
@@ -32,15 +30,6 @@ class Fact(NamedTuple):
     time_ms: int
     event_id: str
     value: Any
-
-
-class Override(NamedTuple):
-    """A score that a person set instead of the computed one, until `expires_ms`."""
-
-    score_tenths: int
-    author: str
-    reason: str
-    expires_ms: int
 
 
 class Held(NamedTuple):
@@ -133,16 +122,15 @@ class Accounts:
     )  # by name, `profile.…`, `latest.…`, `open.…`, `override`
     profiles: list[dict[str, Any]] = field(default_factory=list)
     overrides: dict[int, Override] = field(default_factory=dict)  # by account, those in force
-    published: list[bytes | None] = field(default_factory=list)
-    """The newest health record, encoded: small, and nothing that the collector walks through."""
     created_days: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
     late: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    news: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """Something other than time may have changed the score since the last publication."""
     touched: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """To be evaluated."""
     differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """Must be published whatever the score: never was, other profile, other revision."""
     cards: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
-    published_tenths: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
-    published_coverage: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
     closed_tenths: IntArray = field(
         default_factory=lambda: np.full((16, SCORES_RING_DAYS), NO_SCORE, np.int64)
     )  # [account, day % 32]
@@ -152,6 +140,11 @@ class Accounts:
     @property
     def count(self) -> int:
         return len(self.ids)
+
+    def touch(self, accounts: IntArray | int | slice) -> None:
+        """Something happened to the accounts: they are to be evaluated."""
+        self.touched[accounts] = True
+        self.news[accounts] = True
 
 
 @dataclass
@@ -170,10 +163,13 @@ class State:
     profile_numbers: FloatArray = field(
         default_factory=lambda: np.zeros((0, 16))
     )  # [field, account]
-    evaluated: IntArray = field(default_factory=lambda: np.zeros((16, 0), np.int64))
-    """[account, column]: contributions of the newest evaluation, in hundredths."""
-    time_parts: IntArray = field(default_factory=lambda: np.zeros((16, 0), np.int64))
-    """[account, column]: what closes alone changed since the last publication, in hundredths."""
+    profile_matches: BoolArray = field(default_factory=lambda: np.zeros((0, 16), bool))
+    """[condition, account]: which profiles are as the rules of scorecards want them."""
+    evaluated: PartArray = field(default_factory=no_parts)
+    """[part, account]: of the newest evaluation, in ten-thousandths of a point."""
+    time_parts: PartArray = field(default_factory=no_parts)
+    """[part, account]: what closes alone changed since the last publication, likewise."""
+    published: Published = field(default_factory=Published)
     seen: dict[int, HashSet] = field(default_factory=dict)  # by bucket
     held: dict[int, list[Held]] = field(default_factory=dict)  # by day
     next_number: int = 0  # never used before, for rows that need one
@@ -190,14 +186,3 @@ class State:
     def day(self) -> int:
         """The running day."""
         return self.clock.running_day
-
-
-def grown(array: Any, size: int, fill: Any = 0, axis: int = 0) -> Any:
-    """The array, or a copy with at least twice the room along an axis."""
-    if array.shape[axis] >= size:
-        return array
-    shape = list(array.shape)
-    shape[axis] = max(size, 2 * array.shape[axis])
-    larger = np.full(shape, fill, dtype=array.dtype)
-    larger[tuple(slice(0, length) for length in array.shape)] = array
-    return larger

@@ -1,17 +1,31 @@
 """Open-addressing tables of 64-bit hashes in numpy: many keys at once, no object per key."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 HashArray = NDArray[np.uint64]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 SlotArray = NDArray[np.int32]
 
 EMPTY = np.int32(-1)
 _SHIFT = np.uint64(29)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def grown(array: Any, size: int, fill: Any = 0, axis: int = 0) -> Any:
+    """The array, or a copy with at least twice the room along an axis."""
+    if array.shape[axis] >= size:
+        return array
+    shape = list(array.shape)
+    shape[axis] = max(size, 2 * array.shape[axis])
+    larger = np.full(shape, fill, dtype=array.dtype)
+    larger[tuple(slice(0, length) for length in array.shape)] = array
+    return larger
 
 
 def distinct(numbers: IntArray) -> IntArray:
