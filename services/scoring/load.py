@@ -38,7 +38,7 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.windows import recount
 from services.scoring.rows import unpack
-from services.scoring.tables import published
+from services.scoring.tables import erased, published
 from services.scoring.tables.partition import Reader
 from shared.events import CONFIG, Config
 from shared.offsets import Claim, confirm
@@ -73,6 +73,7 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
         await _load_accounts(reader, state)
         await _load_signals(reader, state)
         await published.load(reader, state)
+        await erased.load(reader, state)
         await _load_history(reader, state)
         await load_seen(connection, state, _buckets_in_use(state))
         await _load_receipts(reader, state)

@@ -12,7 +12,8 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import ActiveDays, DaySets, DaySums, SignalState, State
 from services.scoring.engine.table import FloatArray, IntArray, distinct
-from services.scoring.tables import published
+from services.scoring.tables import erased, published
+from services.scoring.tables.erased import ErasedRows
 from services.scoring.tables.partition import Columns, columns_of
 from services.scoring.tables.published import PublishedRows
 from shared.configuration import HORIZON_DAYS
@@ -38,6 +39,7 @@ class Rows:
     day_sets: Columns
     active_days: Columns
     published: PublishedRows
+    erased: ErasedRows
     history: Columns
     seen: Columns
     held: Columns
@@ -66,6 +68,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         day_sets=_day_sets(state, effects),
         active_days=_active_days(state, effects),
         published=published.rows(state, effects),
+        erased=erased.rows(state, effects),
         history=columns_of(_history(effects)),
         seen=columns_of(
             (bucket, effects.number, np.concatenate(hashes).astype("<u8").tobytes())

@@ -6,7 +6,7 @@ Every statement names its partition, and no other: `$1` is always the partition.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.rows import Rows
-from services.scoring.tables import published
+from services.scoring.tables import erased, published
 from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
@@ -34,6 +34,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     if rows.oldest_day is not None:
         await _forget(writer, rows.oldest_day)
     await _save_log(writer, claim, rows)
+    await erased.save(writer, rows.erased)
     return claim
 
 

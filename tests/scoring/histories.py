@@ -53,6 +53,11 @@ def tick(instant: int, mode: str = "history", source: int = 0, sources: int = 1)
     )  # fmt: skip
 
 
+def erased(user: str, instant: int) -> Record:
+    """The record of an erasure."""
+    return record("myaku.user.erased", type="user.erased", user_id=user, time=at(instant))
+
+
 def event(account: str, instant: int, kind: str = "report.run", **others: Any) -> Record:
     """An accepted event; by default heard of a second later."""
     body: dict[str, Any] = {"id": f"{kind}-{instant}", "type": kind, "account_id": account}
@@ -119,6 +124,14 @@ class Happening:
 
 
 @dataclass(frozen=True)
+class Erasing:
+    """A user is erased, `lag` from the clock."""
+
+    user: str
+    lag: int
+
+
+@dataclass(frozen=True)
 class Passing:
     """Time passes, for one source partition."""
 
@@ -134,7 +147,7 @@ class Other:
     record: Record
 
 
-Step = Happening | Passing | Other
+Step = Happening | Passing | Erasing | Other
 
 happenings = st.builds(
     Happening,
@@ -165,6 +178,11 @@ overridings = st.builds(
     id=st.sampled_from(("a", "b", "é", "z")),
     corrected=st.none(),
     again=st.none() | st.none() | st.integers(1, 6),
+)
+erasings = st.builds(
+    Erasing,
+    user=st.sampled_from(("u1", "u2", "nobody")),
+    lag=st.sampled_from((0, 0, 1, -HOUR, -DAY, -40 * DAY, DAY)),
 )
 SPANS = (0, 1, HOUR, 5 * HOUR, 13 * HOUR, DAY, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 121 * DAY, -HOUR)
 passings = st.builds(
@@ -198,6 +216,8 @@ class Teller:
                 yield self.happening(step)
             elif isinstance(step, Passing):
                 yield self.passing(step)
+            elif isinstance(step, Erasing):
+                yield erased(step.user, max(0, self.now + step.lag))
             else:
                 yield step.record
 
@@ -241,7 +261,7 @@ def histories(draw: st.DrawFn, modes: tuple[str, ...] = ("history",)) -> list[Re
     of_zone = documents(zone)
     others = st.builds(Other, st.sampled_from(ODD) | st.builds(config, of_zone))
     steps = st.lists(
-        st.one_of(*[happenings] * 4, *[passings] * 2, overridings, others),
+        st.one_of(*[happenings] * 4, *[passings] * 2, overridings, erasings, others),
         min_size=1,
         max_size=40,
     )

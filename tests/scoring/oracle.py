@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from tests.scoring.oracle_acts import in_force, learn_override
+from tests.scoring.oracle_acts import in_force, learn_override, person_of
 from tests.scoring.oracle_health import Scored, publish
 from tests.scoring.oracle_metrics import (
     HORIZON,
@@ -46,6 +46,7 @@ class Oracle:
         self.next_config: dict[str, Any] | None = None
         self.configurations = 0
         self.held: list[tuple[int, dict[str, Any]]] = []
+        self.erased: set[tuple[str, int]] = set()
         self.buckets: set[tuple[str, int, str, str]] = set()
 
     def read_batch(self, values: list[bytes]) -> None:
@@ -67,6 +68,8 @@ class Oracle:
             self.waiting.append(record)
         elif record["type"] == "myaku.tick":
             self.tick(record)
+        elif record["type"] == "user.erased":
+            self.erased.add((record["user_id"], milliseconds(record["time"])))
         elif record["type"] == "myaku.barrier":
             if self.live:
                 self.evaluate_touched()
@@ -241,7 +244,7 @@ class Oracle:
         """Credit every signal that counts the event."""
         for signal, credits in account.credits.items():
             value = event["properties"].get(signal.property)
-            user = event.get("user_id")
+            user = person_of(self.erased, event)
             counts = {
                 "users": user is not None,
                 "sum": number(value) is not None,

@@ -1,4 +1,4 @@
-"""The oracle's reading of what people do to a score: overrides."""
+"""The oracle's reading of what people do: overrides, and erased people."""
 
 import re
 from typing import Any
@@ -46,3 +46,11 @@ def in_force(account: Scored, clock: int) -> Override | None:
     tenths = int(given["score"] * 10 + 0.5)
     override = Override(tenths, given.get("author", ""), given.get("reason", ""), expires)
     return override if expires > clock else None
+
+
+def person_of(erased: set[tuple[str, int]], event: dict[str, Any]) -> tuple[str, int] | None:
+    """Who did it: after each erasure of a user, who comes with the id is somebody new."""
+    user, time = event.get("user_id"), milliseconds(event["time"])
+    if user is None:
+        return None
+    return user, sum(1 for name, until in erased if name == user and until < time)

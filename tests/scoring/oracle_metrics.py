@@ -141,7 +141,7 @@ class Credit(NamedTuple):
     """An event that a signal has counted."""
 
     day: int
-    user: str | None
+    user: tuple[str, int] | None
     value: Any
     stamp: tuple[int, bytes]  # time and id: the order of what happened
     closes: bool

@@ -41,7 +41,7 @@ def decode(value: bytes, partition: int, partitions: int) -> dict[str, Any] | No
     """A record of the partition, or None for what has to be put aside."""
     try:
         record: dict[str, Any] = json.loads(value)
-        if record["type"].startswith("myaku."):
+        if record["type"].startswith("myaku.") or record["type"] == "user.erased":
             return record
         for name in ("time", "received_at", "original_time"):
             milliseconds(record.get(name) or record["time"])

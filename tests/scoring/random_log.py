@@ -7,7 +7,7 @@ from typing import Any
 
 from services.scoring.engine import RawRecord
 from shared.configuration import revision
-from shared.events import CONFIG, TICK, Config, Mode, Tick, encode
+from shared.events import CONFIG, TICK, Config, Erasure, Mode, Tick, control_key, encode
 from shared.times import iso_time
 
 DAY_MS = 86_400_000
@@ -93,6 +93,12 @@ def tick(at_ms: int, mode: Mode = "history") -> tuple[bytes, bytes]:
     return TICK.encode(), encode(Tick(0, 1, iso_time(at_ms), mode))
 
 
+def erasure(user: str, at_ms: int) -> tuple[bytes, bytes]:
+    """The record of an erased user."""
+    erased = Erasure(user, iso_time(at_ms))
+    return control_key(erased), encode(erased)
+
+
 def event(identity: str, at_ms: int, **fields: Any) -> tuple[bytes, bytes]:
     """An accepted event of `acme`, unless the fields say otherwise."""
     body = {"id": identity, "type": "used", "account_id": "acme", "source": "app"}
@@ -139,6 +145,8 @@ class RandomLog:
             return self.chance.choice(self.sent)
         if kind < 0.27:
             return b"acme", self.chance.choice((b"\xff", b"{", b'{"properties":{"a":1e999}}'))
+        if kind < 0.29:
+            return erasure(self.chance.choice(("u1", "ü" * 128)), self.now_ms - DAY_MS)
         record = self._event()
         self.sent.append(record)
         return record

@@ -1,5 +1,6 @@
 """What is saved by deltas and loaded again is what was in memory."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +19,16 @@ from services.scoring.store import mark_relayed, save
 from shared import database
 from shared.database import snapshot, transaction
 from shared.offsets import Claim, claim
-from tests.scoring.random_log import DAY_MS, START_MS, RandomLog, config, document, event, tick
+from tests.scoring.random_log import (
+    DAY_MS,
+    START_MS,
+    RandomLog,
+    config,
+    document,
+    erasure,
+    event,
+    tick,
+)
 
 PARTITION = 3
 
@@ -100,6 +110,7 @@ def comparable(state: State) -> dict[str, Any]:
             if len(state.seen[number])
         },
         "number": state.next_number,
+        "erased": state.erased,
     }
 
 
@@ -231,3 +242,28 @@ async def test_records_that_cannot_be_used_are_put_aside_with_their_bytes(
         ("log", 5, listed),
     ]
     assert worker.state.accounts.ids == ["acme"]
+
+
+async def test_what_was_put_aside_loses_its_bytes_where_it_names_who_is_erased(
+    engine: AsyncEngine,
+) -> None:
+    worker = await Worker.start(engine)
+    records = [config(document()), tick(START_MS)]
+    for user in ("ü-1", "ü-10", "v"):
+        for escaped in (event("x", START_MS, user_id=user)[1], _escaped(user)):
+            records.append((b"acme", escaped.replace(b'"id":"x"', b'"id":7')))
+    await worker.commit([(at, *record) for at, record in enumerate(records)])
+    await worker.commit([(8, *erasure("ü-1", START_MS))])
+    async with snapshot(engine) as connection:
+        rows = await connection.execute(
+            text("SELECT log_offset, value FROM scoring.quarantine ORDER BY 1")
+        )
+        assert [(row[0], row[1] is None) for row in rows] == [
+            (2, True), (3, True), (4, False), (5, False), (6, False), (7, False),
+        ]  # fmt: skip
+        kept = await connection.execute(text("SELECT * FROM scoring.erased"))
+        assert "ü-1" not in str(kept.all())
+
+
+def _escaped(user: str) -> bytes:
+    return json.dumps({"id": 7, "type": "x", "account_id": "acme", "user_id": user}).encode()

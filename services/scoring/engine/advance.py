@@ -10,6 +10,7 @@ from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
+from services.scoring.engine.erasures import erase
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import fold
 from services.scoring.engine.overrides import end_overrides
@@ -19,7 +20,7 @@ from services.scoring.engine.state import SCORES_RING_DAYS, Held, State
 from services.scoring.engine.table import IntArray
 from services.scoring.engine.windows import turn_day
 from shared.configuration import InvalidConfiguration, scoring_revision
-from shared.events import BARRIER, CONFIG, TICK, Barrier, Config, Mode, Tick, encode
+from shared.events import BARRIER, CONFIG, TICK, Barrier, Config, Erasure, Mode, Tick, encode
 from shared.times import iso_time, time_ms
 
 WAITING = -1
@@ -67,6 +68,8 @@ class _Step:
             self._tick(body)
         elif isinstance(body, Config):
             self._config(record)
+        elif isinstance(body, Erasure):
+            erase(self.state, body, self.effects)
         elif isinstance(body, Barrier):
             self.end_of_batch()
             self.effects.outbox.append((BARRIER.encode(), record.value))

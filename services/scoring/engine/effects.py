@@ -39,6 +39,14 @@ class Quarantined(NamedTuple):
     value: bytes
 
 
+class ErasedUser(NamedTuple):
+    """Somebody who was erased: the keyed hash, up to when, and the id, which is not kept."""
+
+    person: int
+    time_ms: int
+    user_id: str
+
+
 @dataclass
 class Effects:
     """Everything that a commit has to write, beside the clock and the offset."""
@@ -58,6 +66,7 @@ class Effects:
     """Accounts of which something was noted for their next publication."""
     seen: dict[int, list[HashArray]] = field(default_factory=dict)  # by bucket
     held: list[Held] = field(default_factory=list)
+    erased: list[ErasedUser] = field(default_factory=list)
     released_days: list[int] = field(default_factory=list)
     plan_changed: bool = False
     config_changed: bool = False

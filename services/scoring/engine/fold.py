@@ -11,6 +11,7 @@ from services.scoring.engine.active_days import fold_active_days
 from services.scoring.engine.days import any_bit, day_bits
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
+from services.scoring.engine.erasures import known_by
 from services.scoring.engine.facts import LATEST, fold_facts, put
 from services.scoring.engine.numbers import millionths_of, number_of
 from services.scoring.engine.open_keys import fact_name, fold_key
@@ -149,8 +150,7 @@ def _fold_sets(
     effects: Effects,
 ) -> None:
     if match.signal.property is None:
-        users = [batch.events[at].user_id for at in match.positions.tolist()]
-        texts = [None if user is None else user.encode() for user in users]
+        texts = [_user(state, batch, at) for at in match.positions.tolist()]
     else:
         texts = [text_of(value) for value in _values(batch, match)]
     match = match.keep([text is not None for text in texts])
@@ -172,6 +172,11 @@ def _fold_sets(
         inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
         np.add.at(counts, kept.owners[touched[inside]], 1)
     effects.things.append((kept.signal_no, touched))
+
+
+def _user(state: State, batch: Columns, position: int) -> bytes | None:
+    user = batch.events[position].user_id
+    return None if user is None else known_by(state, user, int(batch.times_ms[position]))[0]
 
 
 def add_owners(kept: DaySets, owners: IntArray) -> None:

@@ -172,6 +172,8 @@ class State:
     published: Published = field(default_factory=Published)
     seen: dict[int, HashSet] = field(default_factory=dict)  # by bucket
     held: dict[int, list[Held]] = field(default_factory=dict)  # by day
+    erased: dict[int, list[int]] = field(default_factory=dict)
+    """When people were erased, ascending, by the keyed hash of the user id."""
     next_number: int = 0  # never used before, for rows that need one
     revisions: dict[str, int] = field(default_factory=dict)  # numbers for `accounts.history`
     types: dict[str, int] = field(default_factory=dict)  # event type → column of `matches`
