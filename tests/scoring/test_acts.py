@@ -136,6 +136,33 @@ async def test_an_override_is_answered_as_it_will_stand_and_is_a_record_of_the_l
     assert (await deployment.newest_act())["properties"] == {"score": None, "author": "test"}
 
 
+async def test_the_score_stands_beside_the_computed_one_until_it_expires(
+    deployment: Deployment,
+) -> None:
+    path = OVERRIDE.removesuffix("/override")
+    before = (await deployment.client.get(path)).json()
+    ends = START_MS + 3 * DAY_MS
+    sent = {"score": 12.34, "reason": "they told us", "expires_at": iso_time(ends)}
+    accepted = (await deployment.client.put(OVERRIDE, json=sent)).json()["override"]
+    await deployment.write(tick(START_MS + DAY_MS + 1))
+    await deployment.score()
+    stands = (await deployment.client.get(path)).json()
+    assert (stands["score"], stands["override"]) == (12.3, accepted)
+    assert stands["computed_score"] == before["score"]
+    assert {"measure": "override", "cause": "override"}.items() <= stands["drivers"][-1].items()
+    listed = await deployment.client.get("/v1/accounts", params={"sort": "score"})
+    assert [each["score"] for each in listed.json()["data"] if each["account_id"] == ODD] == [12.3]
+
+    await deployment.write(config(document(window="60d")), tick(ends - 1))
+    await deployment.score()
+    assert (await deployment.client.get(path)).json()["score"] == 12.3, "whatever is configured"
+    await deployment.write(tick(ends))
+    await deployment.score()
+    after = (await deployment.client.get(path)).json()
+    assert (after["override"], after["computed_score"]) == (None, None)
+    assert after["score"] != 12.3
+
+
 async def test_live_an_act_has_the_time_of_the_wall(deployment: Deployment) -> None:
     await deployment.write(tick(NOW_MS - 60_000, "live"))
     await deployment.score()
