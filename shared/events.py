@@ -35,6 +35,9 @@ class Tick(msgspec.Struct, frozen=True, tag_field="type", tag=TICK):
     time: str
     mode: Mode
     sources: dict[str, str] = {}
+    """The newest event time of each source, of the events accepted from the source partition."""
+    rejected: dict[str, int] = {}
+    """How many events of each source were refused since the last tick that told of them."""
 
 
 class Config(msgspec.Struct, frozen=True, tag_field="type", tag=CONFIG):

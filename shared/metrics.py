@@ -30,6 +30,16 @@ SOURCE_TICK = Gauge(
     "The newest live tick of a source partition that scoring has handled.",
     ["source_partition"],
 )
+SOURCE_STALE = Gauge(
+    "myaku_source_stale",
+    "1 while a source is silent that should not be, and what was scored from it is held.",
+    ["source"],
+)
+SOURCE_SILENT = Gauge(
+    "myaku_source_silent_seconds",
+    "How long before the clock the newest event of the source was.",
+    ["source"],
+)
 LAG = Gauge("myaku_lag_records", "Records in the log not yet handled.", ["partition"])
 NEWEST_EVENT = Gauge(
     "myaku_newest_event_timestamp_seconds",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.scoring import load, store
-from services.scoring.tables import erased, published
+from services.scoring.tables import erased, freshness, published
 from shared import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,7 +183,10 @@ def statements(module_path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, text
 
 
-@pytest.mark.parametrize("module", [load, store, published, erased])
+HOT_PATH = [load, store, erased, freshness, published]
+
+
+@pytest.mark.parametrize("module", HOT_PATH, ids=[module.__name__ for module in HOT_PATH])
 def test_statements_of_the_hot_path_name_their_partition(module: object) -> None:
     path = Path(str(getattr(module, "__file__", "")))
     found = list(statements(path))

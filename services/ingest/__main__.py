@@ -33,7 +33,7 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
         publisher = Publisher(producer, partitions, rejected)
         intake = Intake(producer, sources, rejected)
         app = create_app(Keyring(engine), intake, runtime.now_ms)
-        ingest = Ingest(settings, engine, publisher, runtime.now_ms, running)
+        ingest = Ingest(settings, engine, publisher, runtime.now_ms, running, intake.refusals)
         moving = settings.clock == "wall"
         watch = Watch(ingest.clocks, runtime.now_ms, running.readiness, moving=moving)
         async with asyncio.TaskGroup() as tasks:

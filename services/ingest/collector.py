@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from services.ingest.accept import EVENTS_MAX, Event, Item, Refused, TooMany, examine_body
 from services.ingest.body import BODY_BYTES_MAX, Budget, read_body
 from services.ingest.intake import Intake, Places
+from services.ingest.refusals import source_of
 from shared import metrics
 from shared.access import Caller, Keyring, Needs
 from shared.events import encode
@@ -48,6 +49,9 @@ def create_app(keyring: Keyring, intake: Intake, now_ms: Callable[[], int]) -> F
             items, places = await _examine(intake, body, caller.source, now_ms())
             share.sending = asyncio.create_task(intake.send(places))
             await _acknowledged(share.sending, caller.source)
+        for item in items:
+            if isinstance(item.body, Refused):
+                intake.refusals.note(source_of(item.value, caller.source))
         return Response(encode(_answer(items)), media_type="application/json")
 
     return app

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from services.ingest.accept import Event, Item
 from services.ingest.publish import refused_record
+from services.ingest.refusals import Refusals
 from shared.events import USAGE_EVENTS, USAGE_REJECTED, encode
 from shared.kafka import Record, partition_of, send_in_order
 
@@ -24,6 +25,8 @@ class Intake:
     def __init__(self, producer: AIOKafkaProducer, partitions: int, rejected: int) -> None:
         self.one_large_at_a_time = asyncio.Semaphore(1)
         """As objects in memory a large body takes many times its bytes."""
+        self.refusals = Refusals()
+        """Told by the next tick."""
         self._producer = producer
         self._partitions = partitions
         self._rejected = rejected

@@ -25,9 +25,11 @@ from services.ingest.accept import (
     users,
 )
 from services.ingest.erasures import erase, erased_among
+from services.ingest.owned import Owned, keep_sources, remember_sources
 from services.ingest.parking import sweep
 from services.ingest.publish import Publisher
-from services.ingest.ticks import Progress, Ticker
+from services.ingest.refusals import Refusals, source_of
+from services.ingest.ticks import Progress
 from shared import kafka, metrics
 from shared.database import LOST, snapshot, transaction
 from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
@@ -45,24 +47,8 @@ POLL_RECORDS_MAX = 5_000
 FINISH_SECONDS = 10
 RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 10.0
-SOURCES_MAX = 1_000
-"""A tick names so many sources at most: whoever writes a source per event means something else."""
 
 Batch = dict[TopicPartition, list[ConsumerRecord]]
-
-
-class Owned:
-    """A source partition of this worker: its next live tick, its sources' newest event times."""
-
-    def __init__(self) -> None:
-        self.ticker = Ticker()
-        self.behind = 0  # records in the log not yet handled
-        self.sources: dict[str, str] = {}
-
-    def note(self, source: str, time: str) -> None:
-        """An event of the source was accepted."""
-        if source in self.sources or len(self.sources) < SOURCES_MAX:
-            self.sources[source] = max(self.sources.get(source, ""), time)
 
 
 class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -75,12 +61,14 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         publisher: Publisher,
         now_ms: Callable[[], int],
         running: Running,
+        refusals: Refusals,
     ) -> None:
         self.settings = settings
         self.database = database
         self.publisher = publisher
         self.now_ms = now_ms
         self.running = running
+        self.refusals = refusals
         self.owned: dict[TopicPartition, Owned] = {}
         self.busy = asyncio.Lock()
         self.consumer: AIOKafkaConsumer
@@ -153,6 +141,8 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                 await store.save(connection, outcome)
         for partition, tick_ms in outcome.newest_tick_ms.items():
             await self._sweep(partition, tick_ms)
+        self._note_sources(outcome)
+        await self._keep_sources(batch)
         await self._commit(batch)
         self._note(outcome)
 
@@ -198,16 +188,25 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         except (CommitFailedError, IllegalStateError) as error:
             log.info("offsets not committed: the group is changing", why=str(error))
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note_sources(self, outcome: Outcome) -> None:
         for (partition, source), time in outcome.newest_event.items():
             if owned := self.owned.get(TopicPartition(USAGE_EVENTS, partition)):
                 owned.note(source, time)
+
+    async def _keep_sources(self, batch: Batch) -> None:
+        """For the next owner of a partition. Of a history scoring keeps what its ticks told."""
+        if self.settings.clock == "wall":
+            for place in batch.keys() & self.owned.keys():
+                await keep_sources(self.database, place.partition, self.owned[place])
+
+    def _note(self, outcome: Outcome) -> None:
         metrics.RECORDS.labels(kind="read").inc(outcome.read)
         for kind, count in outcome.counts.items():
             metrics.RECORDS.labels(kind=kind).inc(count)
         metrics.PARKED.inc(outcome.counts.get("parked", 0))
         for rejected in outcome.rejected:
             metrics.REJECTED.labels(reason=rejected.refused.reason).inc()
+            self.refusals.note(source_of(rejected.record.value))
 
     async def _measure(self) -> None:
         """How far each partition is behind: what was read has been handled, or is read again."""
@@ -253,10 +252,15 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._write_tick(place.partition, owned, time_ms)
 
     async def _write_tick(self, partition: int, owned: Owned, time_ms: int) -> None:
-        tick = Tick(
-            partition, self._source_partitions(), iso_time(time_ms), "live", dict(owned.sources)
-        )
-        await self.publisher.send([(None, TICK.encode(), encode(tick))])
+        await remember_sources(self.database, partition, owned)
+        refused = self.refusals.take()
+        count, sources = self._source_partitions(), dict(owned.sources)
+        tick = Tick(partition, count, iso_time(time_ms), "live", sources, refused)
+        try:
+            await self.publisher.send([(None, TICK.encode(), encode(tick))])
+        except (KafkaError, TimeoutError):
+            self.refusals.give_back(refused)
+            raise
         owned.ticker.written()
         metrics.TICKS.labels(source_partition=str(partition)).inc()
         async with transaction(self.database) as connection:

@@ -1,6 +1,6 @@
 """Memberships and parked events, as rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,6 +83,28 @@ async def start_waiting(connection: AsyncConnection, partition: int, tick_ms: in
     await connection.exec_driver_sql(
         "UPDATE ingest.parked SET since_ms = $2 WHERE source_partition = $1 AND since_ms IS NULL",
         (partition, tick_ms),
+    )
+
+
+async def sources_of(connection: AsyncConnection, partition: int) -> Sequence[Any]:
+    """(source, newest event time) of a source partition."""
+    return await _rows(
+        connection,
+        "SELECT source, newest FROM ingest.source WHERE source_partition = $1 ORDER BY newest DESC",
+        partition,
+    )
+
+
+async def save_sources(
+    connection: AsyncConnection, partition: int, newest: Mapping[str, str]
+) -> None:
+    """Keep the newest event times of a source partition; they never fall."""
+    await connection.exec_driver_sql(
+        "INSERT INTO ingest.source AS s (source_partition, source, newest)"
+        " SELECT $1, * FROM unnest($2::text[], $3::text[])"
+        " ON CONFLICT (source_partition, source) DO UPDATE SET newest = excluded.newest"
+        " WHERE s.newest < excluded.newest",
+        (partition, list(newest), list(newest.values())),
     )
 
 

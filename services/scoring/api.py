@@ -21,6 +21,7 @@ from services.scoring.queries import (
     select_bands,
     select_history,
     select_partitions,
+    select_sources,
 )
 from shared import problems
 from shared.access import Keyring, Needs
@@ -50,6 +51,13 @@ class AccountFilters(BaseModel, extra="forbid"):
     limit: Limit = LIMIT_DEFAULT
 
 
+class SourcePage(BaseModel, extra="forbid"):
+    """Which page of the sources."""
+
+    cursor: str | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
 class DayRange(BaseModel, extra="forbid", validate_by_name=True):
     """Which days of a history, both ends included."""
 
@@ -66,6 +74,10 @@ class _Accounts(msgspec.Struct):
 
 class _NextDay(msgspec.Struct, frozen=True):
     day: Annotated[int, msgspec.Meta(ge=0, lt=DAYS)]
+
+
+class _AfterSource(msgspec.Struct, frozen=True):
+    source: str
 
 
 def create_app(database: AsyncEngine, keyring: Keyring, acts: Acts) -> FastAPI:
@@ -137,6 +149,17 @@ def _list(names: list[str]) -> str:
 async def partitions(reading: Reading) -> dict[str, Any]:
     """Where each partition of the log stands: its clock, mode and counts."""
     return problems.page(await select_partitions(reading), None)
+
+
+@routes.get("/v1/sources", dependencies=READ)
+async def sources(page: Annotated[SourcePage, Query()], reading: Reading) -> dict[str, Any]:
+    """Where events come from, and whether each source is heard of as often as it should be."""
+    after = problems.read_cursor(page.cursor, _AfterSource)
+    found = await select_sources(reading, after.source if after else None, page.limit + 1)
+    shown = found[: page.limit]
+    more = len(found) > page.limit
+    cursor = problems.write_cursor(_AfterSource(shown[-1].source)) if more else None
+    return problems.page([msgspec.to_builtins(row) for row in shown], cursor)
 
 
 async def _record(reading: AsyncConnection, account_id: str) -> str:

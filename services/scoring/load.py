@@ -21,6 +21,7 @@ from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.open_keys import remember_keys
 from services.scoring.engine.overrides import OVERRIDE, refresh_override
 from services.scoring.engine.parts import keep_parts
+from services.scoring.engine.published import Heading
 from services.scoring.engine.replan import new_signal
 from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import (
@@ -38,7 +39,7 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.windows import recount
 from services.scoring.rows import unpack
-from services.scoring.tables import erased, published
+from services.scoring.tables import erased, freshness, published
 from services.scoring.tables.partition import Reader
 from shared.events import CONFIG, Config
 from shared.offsets import Claim, confirm
@@ -75,6 +76,7 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
         await published.load(reader, state)
         await erased.load(reader, state)
         await _load_history(reader, state)
+        await freshness.load(reader, state)
         await load_seen(connection, state, _buckets_in_use(state))
         await _load_receipts(reader, state)
     for day, number, key, value in await reader.rows("held", "day, number, key, value", "number"):
@@ -199,20 +201,18 @@ def _fill_latest(state: State, kept: Latest) -> None:
 
 async def _load_history(reader: Reader, state: State) -> None:
     """The newest row of each account, and the scores of the last closes."""
-    assert state.plan is not None
     accounts = state.accounts
-    cards = {card.id: number for number, card in enumerate(state.plan.scorecards)}
     oldest = state.day - SCORES_RING_DAYS
-    for account, day, tenths, coverage, card, revision in await _history_rows(reader, oldest):
+    for account, day, tenths, coverage, *heading, stale in await _history_rows(reader, oldest):
         score = NO_SCORE if tenths is None else tenths
-        number = state.revisions.setdefault(revision, len(state.revisions))
-        accounts.history[account] = score, coverage, cards.get(card, -1), number
+        number = state.published.heading_number(Heading(*heading))
+        accounts.history[account] = score, coverage, number, stale
         days = np.arange(max(day, oldest), state.day)
         accounts.closed_tenths[account, days % SCORES_RING_DAYS] = score
 
 
 async def _history_rows(reader: Reader, oldest: int) -> Sequence[Any]:
-    columns = "account_no, day, score_tenths, coverage_hundredths, scorecard, revision"
+    columns = "account_no, day, score_tenths, coverage_hundredths, scorecard, revision, band, stale"
     sql = (
         f"SELECT {columns} FROM scoring.history WHERE partition = $1 AND day > $2"
         f" UNION ALL SELECT l.* FROM scoring.account a CROSS JOIN LATERAL"

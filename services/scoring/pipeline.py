@@ -16,6 +16,7 @@ from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.windows import forget_things
 from services.scoring.load import Loaded, load, load_newest, load_seen, refuse_other_count
 from services.scoring.rows import Rows, rows_of
+from services.scoring.sources import forget_sources, measure_sources, tell_turns
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
 from shared import metrics
 from shared.database import snapshot, transaction
@@ -147,7 +148,9 @@ class Scoring:
 
     def clock(self, partition: int) -> tuple[int | None, str]:
         """Where the partition's clock stands, and of which source partitions it waits for ticks."""
-        clock = self.partitions[partition].state.clock
+        state = self.partitions[partition].state
+        clock = state.clock
+        measure_sources(state)
         newest = dict(clock.live_ticks_ms)
         for source, at_ms in newest.items():
             metrics.SOURCE_TICK.labels(source_partition=str(source)).set(at_ms / 1000)
@@ -161,6 +164,7 @@ class Scoring:
         metrics.NEWEST_EVENT.remove_by_labels({"partition": str(partition)})
         if not self.partitions:
             metrics.SOURCE_TICK.clear()
+            forget_sources()
 
 
 def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
@@ -182,6 +186,7 @@ def _read(state: State, records: Sequence[ConsumerRecord]) -> tuple[Batch, list[
 
 
 def _count(held: Partition, effects: Effects) -> None:
+    tell_turns(held.state, effects.sources.turns)
     metrics.COMMITS.inc()
     metrics.RECORDS.labels(kind="event").inc(effects.events)
     metrics.DUPLICATES.inc(effects.duplicates)

@@ -140,7 +140,7 @@ async def select_history(
         await connection.execute(
             text(
                 "SELECT h.day, h.score_tenths, h.band, h.coverage_hundredths, h.scorecard,"
-                " h.revision, ((p.clock->'clock'->>'running_day')::int - 1) AS last_closed"
+                " h.revision, h.stale, ((p.clock->'clock'->>'running_day')::int - 1) AS last_closed"
                 " FROM scoring.health a"
                 " JOIN scoring.partition p ON p.partition = a.partition"
                 " JOIN scoring.history h"
@@ -167,10 +167,61 @@ def _day(row: Any, day: int) -> DayHealth:
         score=None if row.score_tenths is None else row.score_tenths / 10,
         band=row.band,
         coverage=row.coverage_hundredths / 100,
-        stale=False,
+        stale=row.stale,
         scorecard=row.scorecard,
         revision=row.revision,
     )
+
+
+@dataclass(frozen=True)
+class SourceHealth:
+    """A source, as all partitions together know it."""
+
+    source: str
+    status: str
+    newest_event_at: str | None
+    expected_every: str | None
+    events_24h: int
+    rejected_24h: int
+
+
+async def select_sources(
+    connection: AsyncConnection, after: str | None, limit: int
+) -> list[SourceHealth]:
+    """The sources after a name, in the order of their names.
+
+    Refusals are told to every partition alike, events are counted in one.
+    """
+    rows = await connection.execute(
+        text(
+            "WITH here AS (SELECT s.*,"
+            " (p.clock->'clock'->>'now_ms')::bigint / 3600000 - 24 AS first"
+            " FROM scoring.source s JOIN scoring.partition p USING (partition)"
+            ' WHERE CAST(:after AS text) IS NULL OR source COLLATE "C" > :after),'
+            " declared AS (SELECT convert_from(record, 'UTF8')::json"
+            "->'document'->'product'->'sources' AS sources FROM scoring.configuration"
+            " WHERE place = 'active' ORDER BY partition LIMIT 1)"
+            " SELECT source, array_agg(DISTINCT status) AS statuses, max(newest_ms) AS newest_ms,"
+            " (SELECT sources->source->>'expected_every' FROM declared) AS expected_every,"
+            " sum((SELECT coalesce(sum(value::bigint), 0) FROM jsonb_each_text(events)"
+            " WHERE key::bigint >= coalesce(first, 0)))::bigint AS events,"
+            " max((SELECT coalesce(sum(value::bigint), 0) FROM jsonb_each_text(rejected)"
+            " WHERE key::bigint >= coalesce(first, 0)))::bigint AS rejected"
+            ' FROM here GROUP BY source ORDER BY source COLLATE "C" LIMIT :limit'
+        ),
+        {"after": after, "limit": limit},
+    )
+    return [
+        SourceHealth(
+            source=row.source,
+            status=next(each for each in ("stale", "ok", "quiet") if each in row.statuses),
+            newest_event_at=None if row.newest_ms is None else iso_time(row.newest_ms),
+            expected_every=row.expected_every,
+            events_24h=row.events,
+            rejected_24h=row.rejected,
+        )
+        for row in rows
+    ]
 
 
 async def select_partitions(connection: AsyncConnection) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import ActiveDays, DaySets, DaySums, SignalState, State
 from services.scoring.engine.table import FloatArray, IntArray, distinct
-from services.scoring.tables import erased, published
+from services.scoring.tables import erased, freshness, published
 from services.scoring.tables.erased import ErasedRows
 from services.scoring.tables.partition import Columns, columns_of
 from services.scoring.tables.published import PublishedRows
@@ -41,6 +41,7 @@ class Rows:
     published: PublishedRows
     erased: ErasedRows
     history: Columns
+    freshness: freshness.Rows
     seen: Columns
     held: Columns
     released_days: list[int]
@@ -70,6 +71,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         published=published.rows(state, effects),
         erased=erased.rows(state, effects),
         history=columns_of(_history(effects)),
+        freshness=freshness.rows(state, effects.sources),
         seen=columns_of(
             (bucket, effects.number, np.concatenate(hashes).astype("<u8").tobytes())
             for bucket, hashes in effects.seen.items()

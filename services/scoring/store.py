@@ -6,7 +6,7 @@ Every statement names its partition, and no other: `$1` is always the partition.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.rows import Rows
-from services.scoring.tables import erased, published
+from services.scoring.tables import erased, freshness, published
 from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
@@ -31,6 +31,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_signals(writer, rows)
     await published.save(writer, rows.published)
     await _save_history(writer, rows)
+    await freshness.save(writer, rows.freshness)
     if rows.oldest_day is not None:
         await _forget(writer, rows.oldest_day)
     await _save_log(writer, claim, rows)
@@ -138,9 +139,9 @@ async def _save_signals(writer: Writer, rows: Rows) -> None:
 async def _save_history(writer: Writer, rows: Rows) -> None:
     await writer.rows(
         "INSERT INTO scoring.history (partition, account_no, day, score_tenths, band,"
-        " coverage_hundredths, scorecard, revision)"
+        " coverage_hundredths, scorecard, revision, stale)"
         " SELECT $1, * FROM unnest($2::int[], $3::int[], $4::smallint[], $5::text[],"
-        " $6::smallint[], $7::text[], $8::text[])",
+        " $6::smallint[], $7::text[], $8::text[], $9::boolean[])",
         rows.history,
     )
 
@@ -188,6 +189,7 @@ async def _forget(writer: Writer, oldest_day: int) -> None:
         "DELETE FROM scoring.seen WHERE partition = $1 AND bucket < $2",
         oldest_day * 2,
     )
+    await freshness.forget(writer, oldest_day)
     await writer.run(
         "DELETE FROM scoring.day_set WHERE partition = $1 AND at_day < $2",
         oldest_day,

@@ -14,13 +14,14 @@ NO_ANSWER = "answer"
 class Report:
     """One service: what it waits for (nothing: it is ready), its lag and its oldest clock.
 
-    `held_by` says who holds a clock that stands still.
+    `held_by` says who holds a clock that stands still, `stale` which sources have fallen silent.
     """
 
     waiting: dict[str, str]
     lag_records: int | None = None
     clock_seconds: float | None = None
     held_by: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True) -> Report:
@@ -34,7 +35,7 @@ async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True)
         page = await client.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS)
     except (httpx2.HTTPError, ValueError, KeyError) as error:
         return Report({NO_ANSWER: str(error) or type(error).__name__})
-    values = _values(page.text)
+    values, stale = _values(page.text), _stale(page.text)
     lags = values.get("myaku_lag_records", [])
     clocks = values.get("myaku_clock_timestamp_seconds", [])
     return Report(
@@ -42,6 +43,19 @@ async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True)
         int(sum(lags)) if lags else None,
         min(clocks) if clocks else None,
         tuple(said.get("clock", {}).get("held_by", ())),
+        stale,
+    )
+
+
+def _stale(page: str) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            sample.labels["source"]
+            for family in text_string_to_metric_families(page)
+            if family.name == "myaku_source_stale"
+            for sample in family.samples
+            if sample.value
+        )
     )
 
 

@@ -24,6 +24,7 @@ class Row:
     lag_records: int | None
     clock: str | None
     held_by: tuple[str, ...]
+    stale_sources: tuple[str, ...] = ()
 
 
 async def report(data_dir: DataDir) -> list[Row]:
@@ -49,6 +50,7 @@ def row(up_file: UpFile, name: str, said: probes.Report) -> Row:
         lag_records=said.lag_records,
         clock=iso_time(round(clock * 1000)) if clock else None,
         held_by=said.held_by,
+        stale_sources=said.stale,
     )
 
 
@@ -67,6 +69,9 @@ def show(rows: list[Row], console: Console) -> None:
     for each in rows:
         for holder in each.held_by:
             console.print(f"{each.service}: the clock stands still: {holder}.", soft_wrap=True)
+        for source in each.stale_sources:
+            note = f"{each.service}: the source {source} has fallen silent: its accounts are held."
+            console.print(note, soft_wrap=True, markup=False)
 
 
 def _why(waiting: dict[str, str]) -> str:

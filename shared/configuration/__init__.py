@@ -1,9 +1,10 @@
 """What a customer-success team edits: the types, their checks, and the files that hold them."""
 
 from shared.configuration.checks import parse
+from shared.configuration.product import Product
 from shared.configuration.routing import Destination, People, Person, Routing
 from shared.configuration.scorecard import Bounds, Measure, Scorecard, ScoreRule
-from shared.configuration.scorecards import Metric, Product, Scorecards
+from shared.configuration.scorecards import Metric, Scorecards
 from shared.configuration.types import (
     Alerts,
     Configuration,

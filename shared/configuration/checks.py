@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from shared.configuration.product import Product
 from shared.configuration.routing_checks import routing_faults
 from shared.configuration.scorecard_checks import scorecard_faults
 from shared.configuration.scorecards import (
     EXTRA_FIELDS,
     METRIC_FIELDS,
     Metric,
-    Product,
     Scorecards,
 )
 from shared.configuration.types import (
@@ -113,6 +113,15 @@ def _product(product: Product) -> Iterator[Fault]:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         problem = f"{product.time_zone!r} is no time zone: write one such as Asia/Tokyo or UTC"
         yield Fault(("time_zone",), problem)
+    for name, source in product.sources.items():
+        path = ("sources", name, "expected_every")
+        try:
+            every_ms = duration_ms(source.expected_every)
+        except ValueError as error:
+            yield Fault(path, str(error))
+            continue
+        if not every_ms:
+            yield Fault(path, "a source cannot be heard of all the time: write a duration, as 15m")
 
 
 def _metrics(scorecards: Scorecards) -> Iterator[Fault]:

@@ -1,32 +1,12 @@
-"""`product.yaml` and `scorecards.yaml` as types: how events become a score. Pure."""
+"""`scorecards.yaml` as types: how events become a score. Pure."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from shared.configuration.scorecard import Scorecard
 from shared.configuration.values import Days, Name, Points, Scalar, Strict, days
-
-
-class Product(Strict, frozen=True):
-    """The product: its calendar, and which of its events mean what."""
-
-    time_zone: Annotated[
-        str,
-        Meta(
-            description="Where days begin at midnight: an IANA name. It stays as it was first.",
-            examples=["UTC", "Asia/Tokyo"],
-        ),
-    ] = "UTC"
-    events: Annotated[
-        dict[Name, list[str]],
-        Meta(
-            description="Names for groups of event types, to be used in scorecards.yaml. `*` is"
-            " every type that is the product's own."
-        ),
-    ] = field(default_factory=dict)
-
 
 HORIZON_OF_SILENCE_DAYS = 90
 

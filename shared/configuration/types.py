@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.configuration.product import Product
 from shared.configuration.routing import People, Routing
-from shared.configuration.scorecards import Product, Scorecards
+from shared.configuration.scorecards import Scorecards
 from shared.configuration.values import Duration, Fault, Strict
 
 Severity = Literal["info", "warning", "critical"]

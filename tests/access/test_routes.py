@@ -112,6 +112,7 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "POST /v1/accounts/{account_id:encoded}/reopen": "act",
         "DELETE /v1/users/{user_id:encoded}": "admin",
         "GET /v1/partitions": "read",
+        "GET /v1/sources": "read",
         "GET /v1/alerts": "read",
         "GET /v1/alerts/{alert_id}": "read",
         "POST /v1/alerts/{alert_id}/acknowledge": "act",

@@ -23,7 +23,9 @@ from tests.alerts.oracle_standing import (
 
 
 def no_alarm(before: dict[str, Any] | None, health: dict[str, Any]) -> bool:
-    """Whether a health is another by a changed scorecard, or by late events."""
+    """Whether a health is another by a changed scorecard, by late events, or fresh again."""
+    if before and before["stale"]:
+        return True
     changed = before and before["scorecard"]["revision"] != health["scorecard"]["revision"]
     late = [
         driver

@@ -162,3 +162,23 @@ def test_what_gets_worse_before_an_adopted_note_could_be_given_is_no_longer_adop
     world.sequence = 3
     world.score(4, 35)  # and so does this one, but it is an alarm
     assert ways(world.advance(24)) == [("opened", "send")]
+
+
+def test_what_is_seen_when_a_silent_source_is_heard_again_is_adopted() -> None:
+    world = World(MILD)
+    world.score(0, 70)
+    world.score(1, 70, stale=True)
+    assert ways(world.score(80, 45)) == [("opened", "adopt")]
+    assert ways(world.score(81, 20)) == [("raised", "send")]
+
+
+def test_an_open_alert_rests_while_its_source_is_silent() -> None:
+    world = World({**MILD, "clear_for": "24h"})
+    world.score(0, 70)
+    assert ways(world.score(1, 45)) == [("opened", "send")]
+    world.score(2, 60)
+    world.score(3, 60, stale=True)
+    assert ways(world.advance(100)) == []
+    assert world.alerts == [("recovering", "warning", 1)]
+    world.score(101, 45)
+    assert [what for what, _ in world.events] == ["opened", "recovering", "relapsed"]

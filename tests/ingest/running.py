@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from services.ingest.pipeline import Ingest
 from services.ingest.publish import Publisher
+from services.ingest.refusals import Refusals
 from shared import database, kafka, topics
 from shared.barriers import signed
 from shared.events import (
@@ -107,7 +108,9 @@ async def ingesting(
     await producer.start()
     running = Running(Readiness())
     partitions = await kafka.partitions_of(producer, USAGE_ACCEPTED)
-    ingest = Ingest(settings, engine, publisher(producer, partitions, 1), now_ms, running)
+    ingest = Ingest(
+        settings, engine, publisher(producer, partitions, 1), now_ms, running, Refusals()
+    )
     task = asyncio.create_task(ingest.run())
     try:
         await eventually(lambda: task.done() or bool(ingest.owned))

@@ -56,13 +56,16 @@ async def test_live_a_partition_ticks_at_once_and_at_whole_minutes_with_its_sour
             "time": "2027-01-15T08:00:30.000Z",
             "mode": "live",
             "sources": {},
+            "rejected": {},
         }
         await broker.send(
             event(1, source="web", time="2027-01-15T07:00:00Z"),
             event(2, source="web", time="2027-01-15T06:00:00Z"),
             event(3, time="2027-01-15T08:00:00Z"),
+            event(4, source="web", time="soon"),
+            b"{",
         )
-        await committed(ingest, [3])
+        await committed(ingest, [5])
         clock.now += MINUTE_MS + 7
         second = (await ticks_everywhere(broker, 2))[1]
         assert second["time"] == "2027-01-15T08:01:00.000Z"
@@ -70,6 +73,30 @@ async def test_live_a_partition_ticks_at_once_and_at_whole_minutes_with_its_sour
             "web": "2027-01-15T07:00:00.000Z",
             "usage.events": "2027-01-15T08:00:00.000Z",
         }
+        assert second["rejected"] == {"web": 1, "usage.events": 1}
+        clock.now += MINUTE_MS
+        assert (await ticks_everywhere(broker, 3))[2]["rejected"] == {}
+
+
+async def test_after_a_restart_ticks_go_on_with_what_was_known_of_sources(
+    kafka_address: str, database_url: str
+) -> None:
+    clock = Clock()
+    settings = settings_for(kafka_address, database_url)
+    newest = {"web": "2027-01-15T07:59:00.000Z", "app": "2027-01-15T05:00:00.000Z"}
+    async with log(settings) as broker:
+        async with ingesting(settings, clock) as ingest:
+            await broker.send(
+                event(1, source="web", time="2027-01-15T07:00:00Z"),
+                event(2, source="app", time=newest["app"]),
+            )
+            await committed(ingest, [2])
+            await broker.send(event(3, source="web", time=newest["web"]))
+            await committed(ingest, [3])
+        before = len(ticks(await broker.accepted(0)))
+        async with ingesting(settings, clock):
+            after = await ticks_everywhere(broker, before + 1)
+    assert after[before]["sources"] == newest
 
 
 async def test_while_it_is_behind_it_writes_no_live_tick(
@@ -120,6 +147,7 @@ async def test_in_history_only_signed_ticks_count_and_stand_where_they_stood(
                     "time": midnight,
                     "mode": "history",
                     "sources": {"web": midnight},
+                    "rejected": {},
                 }
             ]
             order = ids(records)

@@ -10,7 +10,7 @@ from tests.scoring.documents import ROUTING
 from tests.scoring.histories import DAY, Record, config, tick
 from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_records import milliseconds
-from tests.scoring.twins import Row
+from tests.scoring.twins import Row, row_of
 
 DATES = 10
 
@@ -50,7 +50,4 @@ def by_the_oracle(events: list[Record], days: list[int]) -> dict[tuple[str, int]
 def rows(oracle: Oracle, day: int) -> dict[tuple[str, int], Row]:
     """What closing the day says of each account."""
     found = {account.id: oracle.evaluate(account, day + 1) for account in oracle.in_order()}
-    return {
-        (account, day): (row.tenths, row.band, row.coverage, row.scorecard, row.revision)
-        for account, row in found.items()
-    }
+    return {(account, day): (*row_of(row), False) for account, row in found.items()}

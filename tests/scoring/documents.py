@@ -121,6 +121,13 @@ def read_by(card: dict[str, Any]) -> set[str]:
     return {name for name in names if not name.startswith("profile.")}
 
 
+rhythms = st.dictionaries(
+    st.sampled_from(("app", "web", "never")),
+    st.sampled_from([{"expected_every": every} for every in ("1h", "1h", "20h", "2d", "9w")]),
+    max_size=2,
+)
+
+
 @st.composite
 def cards(draw: st.DrawFn, identity: str, sizes: Any) -> dict[str, Any]:
     """A scorecard of one to three dimensions, with or without a gate, a floor and rules."""
@@ -154,7 +161,11 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
     ]
     used = {name for card in found for name in read_by(card)}
     return {
-        "product": {"time_zone": zone, "events": {"active": draw(st.sampled_from(EVENTS))}},
+        "product": {
+            "time_zone": zone,
+            "events": {"active": draw(st.sampled_from(EVENTS))},
+            "sources": draw(rhythms),
+        },
         "scorecards": {
             "metrics": {name: METRICS[name] for name in sorted(needed(used))},
             "scorecards": found,

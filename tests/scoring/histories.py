@@ -45,11 +45,18 @@ def one(metric: dict[str, Any], curve: Any = ([0, 0], [1000, 100])) -> Record:
     return config(document({"m": metric}, card))
 
 
-def tick(instant: int, mode: str = "history", source: int = 0, sources: int = 1) -> Record:
-    """A tick record."""
+def tick(
+    instant: int,
+    mode: str = "history",
+    source: int = 0,
+    sources: int = 1,
+    newest: dict[str, str] | None = None,
+    refused: dict[str, int] | None = None,
+) -> Record:
+    """A tick record; `newest` event times and numbers of refusals are by source."""
     return record(
         "myaku.tick", type="myaku.tick", source_partition=source, source_partitions=sources,
-        time=at(instant), mode=mode, sources={},
+        time=at(instant), mode=mode, sources=newest or {}, rejected=refused or {},
     )  # fmt: skip
 
 
@@ -121,6 +128,7 @@ class Happening:
     id: str
     corrected: int | None
     again: int | None
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,8 @@ class Passing:
     span: int
     source: int
     sources: int
+    newest: dict[str, int]
+    refused: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,7 @@ happenings = st.builds(
     ),
     heard_after=st.sampled_from((1000, 1000, 1000, DAY, DAY + 1, 9 * DAY, 300 * DAY)),
     id=st.sampled_from(("a", "b", "é", "z")),
+    origin=st.sampled_from(("app", "app", "web", "mail")),
     corrected=st.none() | st.sampled_from((DAY, 2 * DAY, 3 * DAY, -130 * DAY)),
     again=st.none() | st.none() | st.integers(1, 6),
 )
@@ -176,6 +187,7 @@ overridings = st.builds(
     ),
     heard_after=st.just(1000),
     id=st.sampled_from(("a", "b", "é", "z")),
+    origin=st.just("app"),
     corrected=st.none(),
     again=st.none() | st.none() | st.integers(1, 6),
 )
@@ -190,6 +202,14 @@ passings = st.builds(
     span=st.sampled_from(SPANS),
     source=st.integers(0, 2),
     sources=st.sampled_from((1, 2, 2, 3)),
+    newest=st.dictionaries(
+        st.sampled_from(("app", "app", "web", "mail", "silent")),
+        st.sampled_from(
+            (0, 0, 60_000, -HOUR, -HOUR - 1, -5 * HOUR, -20 * HOUR, -3 * DAY, -70 * DAY)
+        ),
+        max_size=3,
+    ),
+    refused=st.dictionaries(st.sampled_from(("app", "bad")), st.integers(1, 3), max_size=1),
 )
 ODD = (
     record("myaku.barrier", type="myaku.barrier", id="b"),
@@ -233,7 +253,7 @@ class Teller:
             "account_id": step.account,
             "user_id": step.user,
             "time": at(instant),
-            "source": "app",
+            "source": step.origin,
             "properties": properties,
         }
         if step.corrected is not None:
@@ -247,11 +267,16 @@ class Teller:
         """A tick in the teller's mode."""
         if self.mode == "history":
             self.now += max(0, step.span)
-            return tick(self.now + min(0, step.span))
+            return self.tick(step, self.now + min(0, step.span), 0, 1)
         time = self.sources.get(step.source, self.now) + step.span
         self.sources[step.source] = time
         self.now = max(self.now, min(self.sources.values()))
-        return tick(time, "live", step.source % step.sources, step.sources)
+        return self.tick(step, time, step.source % step.sources, step.sources)
+
+    def tick(self, step: Passing, time: int, source: int, sources: int) -> Record:
+        """A tick, with what it tells of sources."""
+        newest = {name: at(max(0, time + lag)) for name, lag in step.newest.items()}
+        return tick(time, self.mode, source, sources, newest=newest, refused=step.refused)
 
 
 @st.composite

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from tests.scoring.oracle_acts import in_force, learn_override, person_of
+from tests.scoring.oracle_freshness import Sources
 from tests.scoring.oracle_health import Scored, publish
 from tests.scoring.oracle_metrics import (
     HORIZON,
@@ -37,6 +38,7 @@ class Oracle:
         self.counters: Counter[str] = Counter()
         self.rules: Rules | None = None
         self.zone = "UTC"
+        self.sources = Sources()
         self.clock: int | None = None
         self.r = 0
         self.live = False
@@ -107,6 +109,7 @@ class Oracle:
         cards = scoring["scorecards"]["scorecards"]
         names = {rule["id"] for card in cards for rule in card.get("rules", [])}
         names |= set(scoring["scorecards"]["metrics"])
+        self.sources.heard |= dict.fromkeys(self.rules.declared)
         for account in self.accounts.values():
             account.touched = account.news = True
             account.credits = {s: account.credits.get(s, []) for s in signals}
@@ -123,10 +126,13 @@ class Oracle:
             self.take_effect(self.next_config)
             self.next_config = None
         time = milliseconds(record["time"])
+        self.sources.refusals(record)
         if record["mode"] == "history":
             if not self.live and (self.clock is None or time >= self.clock):
+                self.sources.tick(record)
                 self.move_clock(time, goes_live=False)
             return
+        self.sources.tick(record)
         source = record["source_partition"]
         self.live_ticks[source] = max(time, self.live_ticks.get(source, time))
         self.source_partitions = max(self.source_partitions, record["source_partitions"])
@@ -141,11 +147,13 @@ class Oracle:
         moved = to != self.clock
         self.pass_midnights(to)
         self.live = self.live or goes_live
+        self.turn_stale(to)
         self.evaluate_touched()
         if moved:
             passed: dict[str, Any] = {"type": "myaku.tick", "source_partition": 0}
             passed["source_partitions"] = max(1, self.source_partitions)
-            passed |= {"time": rfc3339(to), "mode": self.mode, "sources": {}}
+            passed |= {"time": rfc3339(to), "mode": self.mode}
+            passed |= {"sources": {}, "rejected": {}}
             self.outbox.append(("myaku.tick", passed))
 
     def pass_midnights(self, to: int) -> None:
@@ -158,6 +166,7 @@ class Oracle:
         while self.r < last:
             self.close(self.r)
             self.r += 1
+            self.clock = day_begin(self.zone, self.r)
             self.fold_held(self.r)
         self.clock = to
 
@@ -170,16 +179,35 @@ class Oracle:
 
     def close(self, d: int) -> None:
         """Close a day: a history row for everyone, a publication for whom it changes."""
-        running = {account.id: self.newest(account, d) for account in self.in_order()}
+        for account in self.in_order():
+            self.newest(account, d)
         self.clock = midnight = day_begin(self.zone, d + 1)
+        self.turn_stale(midnight)
+        running = {account.id: account.newest for account in self.in_order()}
         for account in self.in_order():
             before = running[account.id]
+            assert before is not None
             closed = self.evaluate(account, d + 1)
             for name in {*closed.units, *before.units}:
                 account.time_parts[name] += closed.units.get(name, 0) - before.units.get(name, 0)
             account.history[d] = closed
+            if account.stale:
+                assert account.published is not None
+                account.history[d] = account.published
+                account.stale_days.add(d)
             self.publish(account, closed, d + 1, midnight)
         self.buckets = {each for each in self.buckets if each[1] >= d + 1 - HORIZON}
+
+    def turn_stale(self, t: int) -> None:
+        """Who becomes stale is published as it is; who is no longer is evaluated in its turn."""
+        assert self.rules is not None
+        self.sources.judge(self.rules.declared, t)
+        for account in self.in_order():
+            stale = self.sources.touch(account.id, self.r) and in_force(account, t) is None
+            before, account.stale = account.stale, stale
+            if stale and not before:
+                self.publish(account, self.evaluate(account, self.r), self.r, t)
+            account.touched = account.touched or (before and not stale)
 
     # -- events
 
@@ -219,6 +247,7 @@ class Oracle:
         day = day_of(self.zone, time)
         news = self.learn(account, event, time)
         too_old = day < self.r - HORIZON
+        self.sources.fold(event, day, self.clock, too_old=too_old)
         if too_old:
             self.counters["too_old"] += 1
         else:

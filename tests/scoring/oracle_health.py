@@ -25,13 +25,18 @@ class Scored(Account):
     time_parts: Counter[str] = field(default_factory=Counter)
     history: dict[int, Evaluation] = field(default_factory=dict)
     override: Fact | None = None
+    stale: bool = False
+    published_stale: bool = False
+    stale_days: set[int] = field(default_factory=set)
     health: dict[str, Any] = field(default_factory=dict)
 
 
 def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, mode: str) -> bool:
     """Publish an evaluation if it differs from the last publication; whether it does."""
     old = account.published
-    if old is not None and old.said() == new.said():
+    if account.stale and account.published_stale:
+        return False
+    if old is not None and (old.said(), account.published_stale) == (new.said(), account.stale):
         return False
     previous = None
     if old is not None:
@@ -57,11 +62,13 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         "override": None,
         "computed_score": None,
         "building_history": new.building,
+        "stale": account.stale,
     }
     if new.override is not None:
         override = {"score": points(new.override.tenths, 10), "author": new.override.author}
         override |= {"reason": new.override.reason, "expires_at": rfc3339(new.override.expires)}
         account.health |= {"override": override, "computed_score": points(new.computed, 10)}
+    account.published_stale = account.stale
     account.published, account.published_as_of = new, rfc3339(as_of)
     account.late, account.news, account.time_parts = False, False, Counter()
     return True

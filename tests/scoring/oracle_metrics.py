@@ -191,6 +191,12 @@ class Rules:
         metrics: dict[str, Any] = self.document["scorecards"]["metrics"]
         return metrics
 
+    @property
+    def declared(self) -> dict[str, Any]:
+        """Sources with a rhythm."""
+        declared: dict[str, Any] = self.document["product"].get("sources", {})
+        return declared
+
     def signal(self, metric: dict[str, Any]) -> Signal:
         """The signal of a simple metric."""
         signal = signal_of(metric, self.document["product"])

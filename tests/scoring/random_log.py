@@ -66,7 +66,11 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
     gate = {"measure": "uses", "takes": 0.5}
     del others["use"]["measures"]["uses"]
     return {
-        "product": {"time_zone": "Asia/Tokyo", "events": {"active": ["*"]}},
+        "product": {
+            "time_zone": "Asia/Tokyo",
+            "events": {"active": ["*"]},
+            "sources": {"app": {"expected_every": "2d"}, "never": {"expected_every": "1h"}},
+        },
         "scorecards": {
             "metrics": metrics,
             "scorecards": [
@@ -88,9 +92,11 @@ def config(body: dict[str, Any]) -> tuple[bytes, bytes]:
     return CONFIG.encode(), encode(Config(revision(body), body))
 
 
-def tick(at_ms: int, mode: Mode = "history") -> tuple[bytes, bytes]:
-    """A tick of the only source partition."""
-    return TICK.encode(), encode(Tick(0, 1, iso_time(at_ms), mode))
+def tick(at_ms: int, mode: Mode = "history", **newest_ms: int) -> tuple[bytes, bytes]:
+    """A tick of the only source partition, with the newest event times of sources."""
+    sources = {source: iso_time(newest) for source, newest in newest_ms.items()}
+    rejected = dict.fromkeys(sources, 1)
+    return TICK.encode(), encode(Tick(0, 1, iso_time(at_ms), mode, sources, rejected))
 
 
 def erasure(user: str, at_ms: int) -> tuple[bytes, bytes]:
@@ -137,7 +143,11 @@ class RandomLog:
         if kind < 0.15:
             leap = self.chance.choice((1, 1, 1, 2, 9, 140)) * self.chance.random()
             self.now_ms += round(leap * DAY_MS)
-            return tick(self.now_ms, "live" if self.live else "history")
+            newest = {
+                source: max(0, self.now_ms - round(self.chance.random() * 9 * DAY_MS))
+                for source in self.chance.sample(("app", "web", "mail"), self.chance.randint(0, 2))
+            }
+            return tick(self.now_ms, "live" if self.live else "history", **newest)
         if kind < 0.17:
             seats, window = self.chance.choice(((True, "28d"), (False, "28d"), (True, "60d")))
             return config(document(seats=seats, window=window))
@@ -170,6 +180,7 @@ class RandomLog:
             max(0, round(self.now_ms - ago - chance.random() * 3_600_000)),
             type=kind,
             account_id=chance.choice(IDS),
+            source=chance.choice(("app", "app", "web", "ünï'x")),
             user_id=chance.choice((None, "u1", "u2", "ü" * 128)),
             properties=properties,
             received_at=iso_time(self.now_ms),

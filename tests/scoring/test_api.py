@@ -239,5 +239,6 @@ async def test_the_description_names_every_route(client: httpx2.AsyncClient) -> 
         "/v1/accounts/{account_id}/override",
         "/v1/accounts/{account_id}/reopen",
         "/v1/partitions",
+        "/v1/sources",
         "/v1/users/{user_id}",
     }

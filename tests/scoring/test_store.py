@@ -77,7 +77,7 @@ def comparable(state: State) -> dict[str, Any]:
     """All of a state that can be seen from outside, in no particular order of things."""
     accounts, count = state.accounts, state.accounts.count
     plan = state.plan
-    revisions = {number: text for text, number in state.revisions.items()}
+    headings = state.published.known_headings
     in_use = {number for number in state.seen if number % 2 or number // 2 >= state.day - 2}
     return {
         "clock": state.clock,
@@ -92,9 +92,11 @@ def comparable(state: State) -> dict[str, Any]:
         "news": (accounts.news[:count] & (state.published.sequences[:count] > 0)).tolist(),
         "differs": accounts.differs[:count].tolist(),
         "cards": accounts.cards[:count].tolist(),
+        "stale": accounts.stale[:count].tolist(),
+        "sources": _sources(state),
         "history": [
-            (tenths, coverage, revisions.get(number))
-            for tenths, coverage, _, number in accounts.history[:count].tolist()
+            (tenths, coverage, headings[number] if number >= 0 else None, stale)
+            for tenths, coverage, number, stale in accounts.history[:count].tolist()
         ],
         "closes": [_closes(state, account) for account in range(count)],
         "signals": [
@@ -123,10 +125,20 @@ def _published(state: State) -> Any:
         published.computed,
         published.coverage,
         published.headings,
+        published.stale,
         published.shares.T,
     )
     others = published.gone, published.overrides, repr(published.profiles)
     return [array[:count].tolist() for array in arrays], published.known_headings, others
+
+
+def _sources(state: State) -> Any:
+    sources, oldest = state.sources, state.day - 120
+    days = {
+        (slot, account): int(sources.days[slot, account])
+        for slot, account in np.argwhere(sources.days >= oldest).tolist()
+    }
+    return list(sources.known.items()), sources.waiting, sources.gap, days
 
 
 def _closes(state: State, account: int) -> list[int]:

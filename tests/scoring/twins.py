@@ -15,14 +15,13 @@ from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_score import json_value
 
 ALWAYS: dict[str, Any] = {
-    "stale": False,
     "signals": [],
     "crosses": None,
     "engagement": {},
     "matrix": None,
     "onboarding": None,
 }
-Row = tuple[int | None, str | None, int, str, str]
+Row = tuple[int | None, str | None, int, str, str, bool]
 
 
 @dataclass
@@ -33,6 +32,7 @@ class Said:
     history: dict[tuple[str, int], Row] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,6 +81,7 @@ class Engine:
                 for identity, record in newest.items()
             },
             counters={name: count for name, count in counters.items() if count},
+            sources=sources_of(self.state),
         )
 
 
@@ -102,7 +103,8 @@ def every_day(ids: list[str], rows: Iterable[HistoryRow], running_day: int) -> d
         ends = [row.day for row in own[1:]] + [running_day]
         for row, end in zip(own, ends, strict=True):
             tenths = None if row.tenths < 0 else row.tenths
-            said = (tenths, row.band, row.coverage_hundredths, row.scorecard, row.revision)
+            what = (tenths, row.band, row.coverage_hundredths, row.scorecard)
+            said = (*what, row.revision, row.stale)
             history |= {(ids[account], day): said for day in range(row.day, end)}
     return history
 
@@ -112,13 +114,33 @@ def oracle_said(oracle: Oracle) -> Said:
     return Said(
         outbox=[(key, _with_profile(value)) for key, value in oracle.outbox],
         history={
-            (account.id, day): (row.tenths, row.band, row.coverage, row.scorecard, row.revision)
+            (account.id, day): (*row_of(row), day in account.stale_days)
             for account in oracle.accounts.values()
             for day, row in account.history.items()
         },
         health={a.id: _with_profile(a.health) for a in oracle.accounts.values() if a.health},
         counters={name: count for name, count in oracle.counters.items() if count},
+        sources=oracle.sources.said(oracle.clock),
     )
+
+
+def row_of(row: Any) -> tuple[int | None, str | None, int, str, str]:
+    """What a history row says of an evaluation."""
+    return row.tenths, row.band, row.coverage, row.scorecard, row.revision
+
+
+def sources_of(state: State) -> dict[str, Any]:
+    """Each source's status, newest event time, and counts of the last hours."""
+    first = (state.clock.now_ms or 0) // 3_600_000 - 24
+    return {
+        name: (
+            source.status,
+            source.newest_ms,
+            sum(count for hour, count in source.events.items() if hour >= first),
+            sum(count for hour, count in source.rejected.items() if hour >= first),
+        )
+        for name, source in state.sources.known.items()
+    }
 
 
 def _with_profile(value: dict[str, Any]) -> dict[str, Any]:

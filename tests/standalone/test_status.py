@@ -37,3 +37,10 @@ async def test_a_service_that_does_not_answer() -> None:
 def test_a_service_that_waits_says_for_what() -> None:
     said = probes.Report({"kafka": "cannot be reached"})
     assert "no (kafka: cannot be reached)" in shown(status.row(SCORING, "ingest", said))
+
+
+def test_a_source_that_has_fallen_silent_is_named() -> None:
+    said = probes.Report({}, stale=("web-app",))
+    row = status.row(SCORING, "scoring", said)
+    assert "scoring: the source web-app has fallen silent: its accounts are held." in shown(row)
+    assert '"web-app"' in status.as_json([row])

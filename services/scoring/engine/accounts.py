@@ -50,6 +50,7 @@ def create_account(state: State, identity: str, day: int) -> int:
         "differs",
         "cards",
         "news",
+        "stale",
     ):
         setattr(accounts, name, grown(getattr(accounts, name), size))
     accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)

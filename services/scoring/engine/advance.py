@@ -9,14 +9,17 @@ from services.scoring.engine.accounts import account_hashes
 from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
 from services.scoring.engine.dedupe import first_seen, forget
-from services.scoring.engine.effects import Effects, HistoryRow, Quarantined
+from services.scoring.engine.effects import Effects, Quarantined
 from services.scoring.engine.erasures import erase
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import fold
+from services.scoring.engine.freshness import declare, turn_stale
+from services.scoring.engine.history import write_history
 from services.scoring.engine.overrides import end_overrides
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
-from services.scoring.engine.state import SCORES_RING_DAYS, Held, State
+from services.scoring.engine.sources import count_rejected, hear, learn
+from services.scoring.engine.state import Held, State
 from services.scoring.engine.table import IntArray
 from services.scoring.engine.windows import turn_day
 from shared.configuration import InvalidConfiguration, scoring_revision
@@ -148,16 +151,20 @@ class _Step:
         self.effects.outbox.append((CONFIG.encode(), state.active_config))
         if state.plan is None or scoring_revision(config.document) != state.plan.revision:
             replan(state, compile_plan(config.document), self.effects)
+            declare(state, self.effects)
 
     def _tick(self, tick: Tick) -> None:
         self._apply_config()
-        clock = self.state.clock
+        clock, sources = self.state.clock, self.state.sources
         at_ms = time_ms(tick.time)
+        count_rejected(sources, tick, clock.now_ms, self.effects.sources)
         if tick.mode == "history":
             if not clock.live and (clock.now_ms is None or at_ms >= clock.now_ms):
+                learn(sources, tick, self.effects.sources)
                 self._move(at_ms, goes_live=False)
             return
         newest = clock.live_ticks_ms
+        hear(sources, tick, newest.get(tick.source_partition), self.effects.sources)
         newest[tick.source_partition] = max(at_ms, newest.get(tick.source_partition, at_ms))
         clock.source_partitions = max(clock.source_partitions, tick.source_partitions)
         if all(source in newest for source in range(clock.source_partitions)):
@@ -180,6 +187,7 @@ class _Step:
         clock.now_ms = to_ms
         end_overrides(state)
         clock.live = clock.live or goes_live
+        self._publish(turn_stale(state, to_ms, self.effects), to_ms)
         self._publish_touched()
         if to_ms != before_ms:
             self._relay_clock()
@@ -200,14 +208,17 @@ class _Step:
         return "live" if self.state.clock.live else "history"
 
     def _publish_touched(self) -> None:
-        state, accounts = self.state, self.state.accounts
-        touched = np.flatnonzero(accounts.touched[: accounts.count])
-        if not len(touched) or state.clock.now_ms is None:
-            return
-        evaluation = evaluate(state, touched)
-        state.evaluated[:, touched] = evaluation.parts
-        accounts.touched[touched] = False
-        publish(state, evaluation, state.clock.now_ms, self._mode, self.effects)
+        accounts, now_ms = self.state.accounts, self.state.clock.now_ms
+        if now_ms is not None:
+            self._publish(np.flatnonzero(accounts.touched[: accounts.count]), now_ms)
+
+    def _publish(self, accounts: IntArray, as_of_ms: int) -> None:
+        """Evaluate accounts on the running day, and publish what differs."""
+        if len(accounts):
+            evaluation = evaluate(self.state, accounts)
+            self.state.evaluated[:, accounts] = evaluation.parts
+            self.state.accounts.touched[accounts] = False
+            publish(self.state, evaluation, as_of_ms, self._mode, self.effects)
 
     def _close(self) -> None:
         """Close the running day: what happened, then what the passing of the day changes."""
@@ -218,44 +229,22 @@ class _Step:
             state.evaluated[:, touched] = evaluate(state, touched).parts
             accounts.touched[touched] = False
         day = state.day
-        turn_day(state, self.effects)
-        midnight_ms = state.plan.calendar.begins_ms(state.day)
+        midnight_ms = state.plan.calendar.begins_ms(day + 1)
         state.clock.now_ms = midnight_ms
         end_overrides(state)
+        self._publish(turn_stale(state, midnight_ms, self.effects), midnight_ms)
+        turn_day(state, self.effects)
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
         moved = evaluation.parts - state.evaluated[:, : accounts.count]
         state.time_parts[:, : accounts.count] += moved
         self.effects.marks.append(np.flatnonzero(moved.any(axis=0)))
         state.evaluated[:, : accounts.count] = evaluation.parts
-        self._write_history(day, evaluation.tenths, evaluation.coverage)
+        write_history(state, day, evaluation, self.effects)
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
-        accounts.closed_tenths[: accounts.count, day % SCORES_RING_DAYS] = evaluation.tenths
         forget(state, self.effects)
         self.effects.closed = True
         self._fold_held(state.day)
-
-    def _write_history(self, day: int, tenths: IntArray, coverage: IntArray) -> None:
-        """A row for each account whose health differs from the day before."""
-        state, accounts = self.state, self.state.accounts
-        assert state.plan is not None
-        count = accounts.count
-        revision = state.revisions.setdefault(state.plan.revision, len(state.revisions))
-        cards = accounts.cards[:count]
-        row = np.stack([tenths, coverage, cards, np.full(count, revision)], axis=1)
-        for account in np.flatnonzero((row != accounts.history[:count]).any(axis=1)).tolist():
-            self.effects.history.append(
-                HistoryRow(
-                    account=account,
-                    day=day,
-                    tenths=int(tenths[account]),
-                    band=state.plan.band(int(tenths[account])),
-                    coverage_hundredths=int(coverage[account]),
-                    scorecard=state.plan.scorecards[int(cards[account])].id,
-                    revision=state.plan.revision,
-                )
-            )
-        accounts.history[:count] = row
 
 
 def _config(value: bytes) -> Config:

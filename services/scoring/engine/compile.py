@@ -10,6 +10,7 @@ from shared.configuration import (
     Configuration,
     Metric,
     canonical,
+    duration_ms,
     parse,
     scoring_revision,
 )
@@ -63,6 +64,10 @@ class _Compiler:
             profile_numbers=tuple(sorted(names)),
             conditions=tuple(numbering.conditions),
             parts=numbering.parts,
+            rhythms_ms={
+                name: duration_ms(source.expected_every)
+                for name, source in self.configuration.product.sources.items()
+            },
         )
 
     def _column(self, name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Column:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from services.scoring.engine.sources import SourceEffects
 from services.scoring.engine.state import Held
 from services.scoring.engine.table import HashArray, IntArray
 
@@ -17,6 +18,7 @@ class HistoryRow(NamedTuple):
     coverage_hundredths: int
     scorecard: str
     revision: str
+    stale: bool
 
 
 class HealthRow(NamedTuple):
@@ -65,6 +67,7 @@ class Effects:
     marks: list[IntArray] = field(default_factory=list)
     """Accounts of which something was noted for their next publication."""
     seen: dict[int, list[HashArray]] = field(default_factory=dict)  # by bucket
+    sources: SourceEffects = field(default_factory=SourceEffects)
     held: list[Held] = field(default_factory=list)
     erased: list[ErasedUser] = field(default_factory=list)
     released_days: list[int] = field(default_factory=list)

@@ -16,6 +16,7 @@ from services.scoring.engine.facts import LATEST, fold_facts, put
 from services.scoring.engine.numbers import millionths_of, number_of
 from services.scoring.engine.open_keys import fact_name, fold_key
 from services.scoring.engine.plan import Signal, same, text_of
+from services.scoring.engine.sources import note_events
 from services.scoring.engine.state import (
     RING_DAYS,
     ActiveDays,
@@ -45,6 +46,9 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
     effects.events += len(batch.events)
     days = state.plan.calendar.days_of(batch.times_ms)
     counted = days >= state.day - HORIZON_DAYS
+    heard = (accounts, days, counted)
+    names = [event.source for event in batch.events]
+    note_events(state.sources, names, heard, state.clock.now_ms, effects.sources)
     news = counted | fold_facts(state, batch, accounts, effects)
     effects.too_old += int(len(days) - counted.sum())
     types = _type_numbers(state, batch)

@@ -1,5 +1,6 @@
 """A configuration made ready to compute with: signals, windows, measures, scorecards."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -83,6 +84,7 @@ class Plan:
     profile_numbers: tuple[str, ...]  # the profile fields that ratios read
     conditions: tuple[Condition, ...]  # what rules ask of profiles
     parts: tuple[str, ...]  # what a score can be made of: metrics, then rules, then an override
+    rhythms_ms: Mapping[str, int]  # of declared sources: how often one should be heard of
 
     @cached_property
     def silence_column(self) -> int | None:

@@ -22,7 +22,7 @@ def publish(
         return
     accounts, published = state.accounts, state.published
     numbers = evaluation.accounts[rows]
-    headings = _headings(state, numbers, evaluation.tenths[rows])
+    headings = headings_of(state, numbers, evaluation.tenths[rows])
     shown = _Shown(state, evaluation, rows, headings, iso_time(as_of_ms), mode)
     shares = np.empty((len(rows), len(published.shares)), np.int16)
     records: list[tuple[str, bytes]] = []
@@ -49,6 +49,7 @@ def publish(
     published.computed[numbers] = evaluation.computed[rows]
     published.coverage[numbers] = evaluation.coverage[rows]
     published.headings[numbers] = headings
+    published.stale[numbers] = accounts.stale[numbers]
     _remember(state, numbers)
     accounts.differs[numbers] = accounts.late[numbers] = accounts.news[numbers] = False
     state.time_parts[:, numbers] = 0
@@ -57,7 +58,10 @@ def publish(
 
 
 def differs(state: State, evaluation: Evaluation) -> BoolArray:
-    """Which accounts' evaluations differ from their last publication. [row]"""
+    """Which accounts' evaluations differ from their last publication. [row]
+
+    An account that was published as stale is not published again while it is.
+    """
     accounts, published = state.accounts, state.published
     at = evaluation.accounts
     changed: BoolArray = (
@@ -65,15 +69,16 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
         | (evaluation.tenths != published.tenths[at])
         | (evaluation.computed != published.computed[at])
         | (evaluation.coverage != published.coverage[at])
+        | (accounts.stale[at] != published.stale[at])
     )
     overridden = {*accounts.overrides.items()} ^ {*published.overrides.items()}
     others = np.array(sorted({account for account, _ in overridden}), np.int64)
     changed[np.isin(at, others)] = True
-    return changed
+    return changed & ~(accounts.stale[at] & published.stale[at])
 
 
-def _headings(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
-    """The number of each account's scorecard, revision and band. [row]"""
+def headings_of(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
+    """The number of each account's scorecard, revision and band, at these scores. [row]"""
     assert state.plan is not None
     plan, cards = state.plan, state.accounts.cards[numbers]
     pairs, places = np.unique(cards * 2048 + tenths + 1, return_inverse=True)
@@ -148,6 +153,7 @@ class _Shown:
             override=_override(override) if override else None,
             computed_score=_points(computed) if override else None,
             building_history=computed == BUILDING,
+            stale=bool(state.accounts.stale[account]),
         )
 
     def _previous(self, row: int) -> Previous:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.engine.table import IntArray, grown
+from services.scoring.engine.table import BoolArray, IntArray, grown
 
 PartArray = NDArray[np.int32]
 ShareArray = NDArray[np.int16]
@@ -38,6 +38,10 @@ def _zeros() -> IntArray:
     return np.zeros(16, np.int64)
 
 
+NUMBERS = ("sequences", "as_of_ms", "tenths", "computed", "coverage", "headings")
+"""The whole numbers that are kept of each account."""
+
+
 @dataclass
 class Published:
     """Of each account, by its number; a `sequence` of 0 is that of one never published."""
@@ -48,6 +52,7 @@ class Published:
     computed: IntArray = field(default_factory=_zeros)  # tenths without override; also BUILDING
     coverage: IntArray = field(default_factory=_zeros)  # hundredths
     headings: IntArray = field(default_factory=_zeros)  # numbers of the list below
+    stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     shares: ShareArray = field(default_factory=lambda: np.zeros((0, 16), np.int16))
     """[part, account]: contributions in hundredths of a point."""
     gone: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -70,7 +75,15 @@ class Published:
 
     def make_room(self, size: int) -> None:
         """Let the arrays hold `size` accounts, and the list of profiles have as many."""
-        for name in ("sequences", "as_of_ms", "tenths", "computed", "coverage", "headings"):
+        for name in (
+            "sequences",
+            "as_of_ms",
+            "tenths",
+            "computed",
+            "coverage",
+            "headings",
+            "stale",
+        ):
             setattr(self, name, grown(getattr(self, name), size))
         self.shares = grown(self.shares, size, axis=1)
         self.profiles.extend([None] * (size - len(self.profiles)))

@@ -13,6 +13,7 @@ from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.published import Override, PartArray, Published, no_parts
 from services.scoring.engine.score import NO_SCORE
+from services.scoring.engine.sources import Sources
 from services.scoring.engine.table import BoolArray, FloatArray, HashArray, HashTable, IntArray
 from shared.configuration import HORIZON_DAYS
 
@@ -130,12 +131,13 @@ class Accounts:
     """To be evaluated."""
     differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """Must be published whatever the score: never was, other profile, other revision."""
+    stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     cards: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
     closed_tenths: IntArray = field(
         default_factory=lambda: np.full((16, SCORES_RING_DAYS), NO_SCORE, np.int64)
     )  # [account, day % 32]
     history: IntArray = field(default_factory=lambda: np.full((16, 4), -2, np.int64))
-    """[account, (tenths, coverage, scorecard, revision number)] of the newest history row."""
+    """[account, (tenths, coverage, heading, stale)] of the newest history row."""
 
     @property
     def count(self) -> int:
@@ -175,7 +177,7 @@ class State:
     erased: dict[int, list[int]] = field(default_factory=dict)
     """When people were erased, ascending, by the keyed hash of the user id."""
     next_number: int = 0  # never used before, for rows that need one
-    revisions: dict[str, int] = field(default_factory=dict)  # numbers for `accounts.history`
+    sources: Sources = field(default_factory=Sources)
     types: dict[str, int] = field(default_factory=dict)  # event type → column of `matches`
     matches: BoolArray = field(default_factory=lambda: np.zeros((0, 0), bool))  # [signal, type]
 

@@ -151,8 +151,10 @@ async def load(reader: Reader, state: State) -> None:
             published.gone[account] = msgspec.json.decode(one_gone)
         if override is not None:
             published.overrides[account] = msgspec.json.decode(override, type=Override)
-    for account, profile in await reader.rows("health", "account_no, (record->'profile')::text"):
+    of_records = "account_no, (record->'profile')::text, (record->>'stale')::boolean"
+    for account, profile, stale in await reader.rows("health", of_records):
         published.profiles[account] = msgspec.json.decode(profile)
+        state.accounts.stale[account] = published.stale[account] = stale
 
 
 def _unpacked(packed: tuple[bytes, ...], of: str, parts: int) -> PartArray | ShareArray:
