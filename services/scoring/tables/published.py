@@ -6,7 +6,13 @@ import msgspec
 import numpy as np
 
 from services.scoring.engine.effects import Effects
-from services.scoring.engine.published import Heading, Override, PartArray, ShareArray
+from services.scoring.engine.published import (
+    NUMBERS,
+    Heading,
+    Override,
+    PartArray,
+    ShareArray,
+)
 from services.scoring.engine.state import State
 from services.scoring.engine.table import IntArray, distinct
 from services.scoring.tables.partition import Columns, Reader, Writer, columns_of
@@ -140,8 +146,7 @@ async def load(reader: Reader, state: State) -> None:
         return
     at, *numbers, late, news, shares, time_parts, gone, overrides = zip(*found, strict=True)
     accounts = np.array(at, np.int64)
-    names = ("sequences", "as_of_ms", "tenths", "computed", "coverage", "headings")
-    for name, column in zip(names, numbers, strict=True):
+    for name, column in zip(NUMBERS, numbers, strict=True):
         getattr(published, name)[accounts] = column
     state.accounts.late[accounts], state.accounts.news[accounts] = late, news
     published.shares[:, accounts] = _unpacked(shares, "<i2", len(published.shares))
