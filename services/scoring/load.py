@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.scoring.engine.accounts import account_hashes, create_account
+from services.scoring.engine.accounts import account_hashes, append_accounts
 from services.scoring.engine.active_days import turned
+from services.scoring.engine.classes import Classes
 from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.days import turned_bits
-from services.scoring.engine.decode import decode_body
 from services.scoring.engine.dedupe import DAYS_IN_USE, OWN, RECEIPT, bucket
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.facts import LATEST, refresh_profile
@@ -30,18 +30,20 @@ from services.scoring.engine.state import (
     ActiveDays,
     Clock,
     DaySets,
-    DaySums,
     Fact,
     Held,
     Latest,
     OpenKeys,
     State,
 )
+from services.scoring.engine.sums import DaySums
+from services.scoring.engine.table import distinct
 from services.scoring.engine.windows import recount
 from services.scoring.rows import unpack
 from services.scoring.tables import erased, freshness, published
 from services.scoring.tables.partition import Reader
-from shared.events import CONFIG, Config
+from shared.configuration import HORIZON_DAYS
+from shared.events import CONFIG, Config, decode_control
 from shared.offsets import Claim, confirm
 from shared.runtime import UserError
 
@@ -99,7 +101,7 @@ async def _load_plan(reader: Reader, state: State) -> None:
     state.active_config, state.next_config = configs.get("active"), configs.get("next")
     if state.active_config is None:
         return
-    config = decode_body(CONFIG.encode(), state.active_config)
+    config = decode_control(state.active_config)
     assert isinstance(config, Config)
     plan = state.plan = compile_plan(config.document)
     known = {row.definition: row for row in await reader.rows("signal", "*")}
@@ -107,22 +109,21 @@ async def _load_plan(reader: Reader, state: State) -> None:
     for signal in plan.signals:
         row = known[signal.definition]
         state.signals.append(new_signal(signal, row.signal_no, row.since_day, 0))
-    state.matches = np.zeros((len(plan.signals), 0), bool)
+    state.classes = Classes(plan)
     state.profile_numbers = np.full((len(plan.profile_numbers), 16), np.nan)
     state.profile_matches = np.zeros((len(plan.conditions), 16), bool)
     keep_parts(state, ())
     for number, kept in enumerate(state.signals):
         if isinstance(kept, DaySets):
-            windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
-            kept.counts = {at: np.zeros(16, np.int64) for at in windows}
+            kept.counts = {at: np.zeros(16, np.int64) for at in plan.windows_of(number)}
 
 
 async def _load_accounts(reader: Reader, state: State) -> None:
     rows = await reader.rows("account", "account_no, account_id, created_day")
-    state.accounts.table.add(account_hashes(state, [row.account_id for row in rows]))
-    for row in rows:
-        create_account(state, row.account_id, row.created_day)
-        state.accounts.news[row.account_no] = False
+    ids = [row.account_id for row in rows]
+    state.accounts.table.add(account_hashes(state, ids, len(ids)))
+    append_accounts(state, ids, np.array([row.created_day for row in rows], dtype=np.int64))
+    state.accounts.news[: len(rows)] = False
     columns = "account_no, name, time_ms, event_id, value::text"
     for account, name, time_ms, event_id, value in await reader.rows("fact", columns):
         fact = Fact(time_ms, event_id, msgspec.json.decode(value))
@@ -155,9 +156,12 @@ async def _load_signals(reader: Reader, state: State) -> None:
 
 
 def _fill_sums(state: State, kept: DaySums, rows: Sequence[Any]) -> None:
-    for day, account, value in rows:
-        if day > state.day - RING_DAYS:
-            kept.values[day % RING_DAYS, account] = value
+    assert state.plan is not None
+    if rows:
+        days, accounts, sums = map(np.array, zip(*rows, strict=True))
+        for day in distinct(days).tolist():
+            if day >= state.day - HORIZON_DAYS:
+                kept.fill(day, state.day, accounts[days == day], sums[days == day])
 
 
 def _fill_sets(state: State, kept: DaySets, rows: Sequence[Any]) -> None:
@@ -270,8 +274,10 @@ def _finish(state: State) -> None:
     count = state.accounts.count
     for account in range(count):
         refresh_profile(state, account)
-    for kept in state.signals:
-        if isinstance(kept, DaySets):
+    for number, kept in enumerate(state.signals):
+        if isinstance(kept, DaySums):
+            kept.recount(state.day, state.plan.windows_of(number), state.plan.windows)
+        elif isinstance(kept, DaySets):
             recount(state, kept)
     state.evaluated[:, :count] = evaluate(state, np.arange(count)).parts
     state.accounts.touched[:count] = True

@@ -127,7 +127,7 @@ class Scoring:
         if effects.closed:
             forget_things(held.state)
         _count(held, effects)
-        if len(batch.events.events):
+        if len(batch.events):
             _measure(held.claim.partition, batch.events, self.now_ms())
 
     async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:

@@ -10,7 +10,8 @@ import numpy as np
 
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.score import NO_SCORE
-from services.scoring.engine.state import ActiveDays, DaySets, DaySums, SignalState, State
+from services.scoring.engine.state import ActiveDays, DaySets, SignalState, State
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray, distinct
 from services.scoring.tables import erased, freshness, published
 from services.scoring.tables.erased import ErasedRows
@@ -130,8 +131,10 @@ def _day_sums(state: State, effects: Effects) -> Columns:
         days, accounts = np.divmod(numbers, count)
         inside = days >= state.day - HORIZON_DAYS
         days, accounts = days[inside], accounts[inside]
-        values = kept.values[days % len(kept.values), accounts]
-        _extend(columns, kept.signal_no, days, accounts, values)
+        for day in distinct(days).tolist():
+            own = accounts[days == day]
+            sums = kept.at(day, state.day, own)
+            _extend(columns, kept.signal_no, np.full(len(own), day), own, sums)
     return columns if columns[0] else []
 
 

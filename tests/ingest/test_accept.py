@@ -17,7 +17,7 @@ from services.ingest.accept import (
     examine,
     read,
 )
-from services.scoring.engine.decode import decode_body
+from services.scoring.engine.decode import decode
 from shared.native.time import normal_time
 from tests.ingest.running import NOW_MS, event
 
@@ -155,7 +155,7 @@ def test_whatever_comes_in_there_is_one_verdict_and_scoring_can_read_what_is_acc
     assert outcome.read == 1
     assert len(outcome.accepted) + len(outcome.rejected) + len(outcome.parked) == 1
     for _, accepted_key, accepted in outcome.accepted:
-        decode_body(accepted_key, accepted)
+        assert not decode([(0, accepted_key, accepted)]).bad
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.scoring.engine.active_days import fade, fold_active_days, risk, turned
+from services.scoring.engine.active_days import fade, fold_active_day, risk, turned
 from services.scoring.engine.days import day_bits
 from services.scoring.engine.silence import silence_risk
 from services.scoring.engine.state import NEVER, ActiveDays
@@ -44,7 +44,7 @@ def test_a_life_of_years_reads_as_the_oracle_says_on_every_day() -> None:
         turn(kept, day)
         if chance.random() < (0.5 if day % 300 < 150 else 0.02):
             late = min(int(chance.integers(0, 120)), day - FIRST)
-            fold_active_days(kept, ONE, np.array([day - late]))
+            fold_active_day(kept, ONE, day - late)
             active.add(day - late)
         found = risk(kept, ONE, day, 90)[0]
         expected = oracle_metrics.silence_risk(active, day, 90) if active else None
@@ -60,7 +60,7 @@ def test_what_is_read_again_later_fades_as_what_stayed(away: int) -> None:
     for day in range(FIRST, FIRST + 300):
         turn(kept, day)
         if day % 3:
-            fold_active_days(kept, ONE, np.array([day]))
+            fold_active_day(kept, ONE, day)
     written, at_day = (kept.low.copy(), kept.high.copy(), kept.faded.copy()), FIRST + 299
     for day in range(at_day + 1, at_day + 1 + away):
         turn(kept, day)

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.dedupe import evict, wanted
-from services.scoring.engine.state import ActiveDays, DaySets, DaySums, Latest, OpenKeys
+from services.scoring.engine.state import ActiveDays, DaySets, Latest, OpenKeys
+from services.scoring.engine.sums import DaySums
 from services.scoring.load import Loaded, load, load_seen
 from services.scoring.rows import rows_of
 from services.scoring.store import mark_relayed, save
@@ -150,8 +151,9 @@ def _closes(state: State, account: int) -> list[int]:
 def _signal(state: State, kept: Any) -> Any:
     count = state.accounts.count
     if isinstance(kept, DaySums):
-        days = [day % 128 for day in range(state.day - 120, state.day + 1)]
-        return kept.values[days, :count].tolist()
+        days = range(state.day - 120, state.day + 1)
+        totals = {window: total[:count].tolist() for window, total in kept.totals.items()}
+        return [kept.at(day, state.day, np.arange(count)).tolist() for day in days], totals
     if isinstance(kept, DaySets):
         used = kept.things.count
         words = zip(kept.owners[:used], kept.things.hashes, kept.low, kept.high, strict=False)
@@ -235,8 +237,8 @@ async def test_records_that_cannot_be_used_are_put_aside_with_their_bytes(
 ) -> None:
     worker = await Worker.start(engine)
     nul = event("nul", START_MS, properties={"feature": "a\0b"})
-    number = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"a":1e999}')
-    bytes_ = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"a":"\xff"}')
+    number = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"amount":1e999}')
+    bytes_ = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":{"feature":"\xff"}')
     listed = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":[]')
     records = [config(document()), tick(START_MS), nul, (b"acme", number), (b"acme", bytes_)]
     records += [(b"acme", listed), event("escaped", START_MS, properties={"feature": "\\u0000"})]

@@ -1,10 +1,13 @@
 """Accounts come into the state: their numbers, and room for them in every array."""
 
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import refresh_profile
 from services.scoring.engine.score import NO_SCORE
@@ -12,51 +15,53 @@ from services.scoring.engine.state import (
     NEVER,
     ActiveDays,
     DaySets,
-    DaySums,
     OpenKeys,
     State,
 )
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashArray, IntArray, grown
 
+ARRAYS = {
+    "created_days": 0,
+    "late": False,
+    "touched": False,
+    "differs": False,
+    "cards": 0,
+    "news": False,
+    "stale": False,
+    "closed_tenths": NO_SCORE,
+    "history": -2,
+}
+"""What `Accounts` has by account, and what stands there of nobody."""
 
-def account_numbers(state: State, ids: list[str], effects: Effects) -> IntArray:
-    """The number of each account; new ones are created. [event]"""
-    numbers, firsts = state.accounts.table.add(account_hashes(state, ids))
-    for position in firsts.tolist():
-        effects.accounts.add(create_account(state, ids[position], state.day))
+
+def account_numbers(state: State, batch: Columns, hashes: HashArray, effects: Effects) -> IntArray:
+    """The number of each event's account, by its hash; new ones are created. [event]"""
+    numbers, firsts = state.accounts.table.add(hashes)
+    if len(firsts):
+        ids = [batch.events[position].account_id for position in firsts.tolist()]
+        effects.accounts.update(append_accounts(state, ids, np.full(len(ids), state.day)))
     return numbers
 
 
-def account_hashes(state: State, ids: list[str]) -> HashArray:
+def account_hashes(state: State, ids: Iterable[str], count: int) -> HashArray:
     """A keyed 64-bit hash of each account id."""
-    seed = state.hash_seed
-    return np.array(
-        [xxh3_64_intdigest(identity.encode(), seed) for identity in ids], dtype=np.uint64
-    )
+    texts = map(str.encode, ids)
+    hashes = map(xxh3_64_intdigest, texts, repeat(state.hash_seed))
+    return np.fromiter(hashes, np.uint64, count)
 
 
-def create_account(state: State, identity: str, day: int) -> int:
-    """Append an account, without a profile; its number."""
+def append_accounts(state: State, ids: Sequence[str], created_days: IntArray) -> range:
+    """Append accounts without profiles, numbered as the table did; their numbers."""
     accounts = state.accounts
-    account = accounts.count
-    size = account + 1
-    accounts.ids.append(identity)
-    accounts.facts.append({})
-    accounts.profiles.append({})
-    for name in (
-        "created_days",
-        "late",
-        "touched",
-        "differs",
-        "cards",
-        "news",
-        "stale",
-    ):
-        setattr(accounts, name, grown(getattr(accounts, name), size))
-    accounts.closed_tenths = grown(accounts.closed_tenths, size, NO_SCORE)
-    accounts.history = grown(accounts.history, size, -2)
-    accounts.created_days[account] = day
-    accounts.touch(account)
+    start, size = accounts.count, accounts.count + len(ids)
+    accounts.ids.extend(ids)
+    accounts.facts.extend({} for _ in ids)
+    accounts.profiles.extend({} for _ in ids)
+    for name, fill in ARRAYS.items():
+        setattr(accounts, name, grown(getattr(accounts, name), size, fill))
+    accounts.created_days[start:size] = created_days
+    accounts.touch(slice(start, size))
     state.profile_numbers = grown(state.profile_numbers, size, np.nan, axis=1)
     state.profile_matches = grown(state.profile_matches, size, axis=1)
     state.evaluated = grown(state.evaluated, size, axis=1)
@@ -64,14 +69,16 @@ def create_account(state: State, identity: str, day: int) -> int:
     state.published.make_room(size)
     for kept in state.signals:
         make_room(kept, size)
-    refresh_profile(state, account)
-    return account
+    for account in range(start, size):
+        refresh_profile(state, account)
+    return range(start, size)
 
 
 def make_room(kept: Any, size: int) -> None:
     """Let a signal's arrays hold `size` accounts."""
     if isinstance(kept, DaySums):
-        kept.values = grown(kept.values, size, axis=1)
+        kept.running = grown(kept.running, size)
+        kept.totals = {window: grown(total, size) for window, total in kept.totals.items()}
     elif isinstance(kept, DaySets):
         kept.counts = {window: grown(counts, size) for window, counts in kept.counts.items()}
     elif isinstance(kept, ActiveDays):

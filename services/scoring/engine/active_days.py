@@ -4,24 +4,25 @@ from functools import lru_cache
 
 import numpy as np
 
-from services.scoring.engine.days import any_bit, count_bits, day_bits, period_bits
+from services.scoring.engine.days import any_bit, count_bits, period_bits
 from services.scoring.engine.silence import HALF_LIFE_DAYS, YOUNG_DAYS, silence_risk
 from services.scoring.engine.state import NEVER, RING_DAYS, ActiveDays
-from services.scoring.engine.table import FloatArray, HashArray, IntArray
+from services.scoring.engine.table import FloatArray, HashArray, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
 _BYTES = RING_DAYS // 8
 
 
-def fold_active_days(kept: ActiveDays, accounts: IntArray, days: IntArray) -> None:
-    """Take in that accounts were active on days inside the horizon; both are [event]."""
-    low, high = day_bits(days)
-    np.bitwise_or.at(kept.low, accounts, low)
-    np.bitwise_or.at(kept.high, accounts, high)
-    np.maximum.at(kept.last, accounts, days)
-    unknown = kept.first[accounts] == NEVER
-    kept.first[accounts[unknown]] = days[unknown]
-    np.minimum.at(kept.first, accounts, days)
+def fold_active_day(kept: ActiveDays, accounts: IntArray, day: int) -> IntArray:
+    """Take in that accounts were active on a day inside the horizon; those for whom it is news."""
+    bit = period_bits(day, day)
+    word, mask = (kept.low, bit[0]) if bit[0] else (kept.high, bit[1])
+    news = distinct(accounts[word[accounts] & mask == 0])
+    word[news] |= mask
+    first = kept.first[news]
+    kept.first[news] = np.where((first == NEVER) | (first > day), day, first)
+    kept.last[news] = np.maximum(kept.last[news], day)
+    return news
 
 
 def fade(kept: ActiveDays, running_day: int) -> None:

@@ -6,24 +6,37 @@ import numpy as np
 from msgspec.structs import replace
 
 from services.scoring.engine.accounts import account_hashes
+from services.scoring.engine.arriving import Arriving
 from services.scoring.engine.compile import compile_plan
-from services.scoring.engine.decode import Batch, Columns, Record, decode, decode_body
+from services.scoring.engine.decode import Batch, Columns, Quarantined, RawRecord, Record, decode
 from services.scoring.engine.dedupe import first_seen, forget
-from services.scoring.engine.effects import Effects, Quarantined
+from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import erase
 from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
 from services.scoring.engine.history import write_history
 from services.scoring.engine.overrides import end_overrides
+from services.scoring.engine.properties import read_properties
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
 from services.scoring.engine.state import Held, State
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.table import HashArray, IntArray
 from services.scoring.engine.windows import turn_day
 from shared.configuration import InvalidConfiguration, scoring_revision
-from shared.events import BARRIER, CONFIG, TICK, Barrier, Config, Erasure, Mode, Tick, encode
+from shared.events import (
+    BARRIER,
+    CONFIG,
+    TICK,
+    Barrier,
+    Config,
+    Erasure,
+    Mode,
+    Tick,
+    decode_control,
+    encode,
+)
 from shared.times import iso_time, time_ms
 
 WAITING = -1
@@ -57,7 +70,7 @@ class _Step:
             self._events(batch.events.part(start, end))
             self._control(record)
             start = end
-        self._events(batch.events.part(start, len(batch.events.events)))
+        self._events(batch.events.part(start, len(batch.events)))
 
     def end_of_batch(self) -> None:
         if self.state.clock.live:
@@ -66,7 +79,7 @@ class _Step:
     def _control(self, record: Record) -> None:
         body = record.body
         if self.state.plan is None and not isinstance(body, Config):
-            self._hold(WAITING, record)
+            self._hold(WAITING, (record.offset, record.key, record.value))
         elif isinstance(body, Tick):
             self._tick(body)
         elif isinstance(body, Config):
@@ -83,35 +96,47 @@ class _Step:
             for record in batch.records:
                 self._hold(WAITING, record)
             return
-        batch = self._ours(batch)
-        if not batch.events:
+        arriving = self._arriving(batch)
+        if not len(arriving):
             return
-        batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
-        days = state.plan.calendar.days_of(batch.times_ms)
+        fresh = first_seen(state, arriving.events, self.effects)
+        arriving = arriving.take(np.flatnonzero(fresh))
+        days = state.plan.calendar.days_of(arriving.events.times_ms)
         ahead = np.full(len(days), True) if state.clock.now_ms is None else days > state.day
         for position in np.flatnonzero(ahead).tolist():
-            self._hold(int(days[position]), batch.records[position])
-        self._fold(batch.take(np.flatnonzero(~ahead)))
+            self._hold(int(days[position]), arriving.events.records[position])
+        self._fold(arriving.take(np.flatnonzero(~ahead)))
 
-    def _ours(self, batch: Columns) -> Columns:
-        """Without the events whose account belongs to another partition; known ones are ours."""
-        ids = [event.account_id for event in batch.events]
-        unknown = self.state.accounts.table.find(account_hashes(self.state, ids)) < 0
-        homes = np.full(len(ids), self.state.partition)
-        for position in np.flatnonzero(unknown).tolist():
-            home = homes[position] = self.home_of(ids[position])
+    def _arriving(self, batch: Columns) -> Arriving:
+        """The events that are ours and can be read; the others are put aside."""
+        assert self.state.plan is not None
+        ids = (event.account_id for event in batch.events)
+        hashes = account_hashes(self.state, ids, len(batch))
+        ours = self._ours(batch, hashes)
+        batch, hashes = batch.take(ours), hashes[ours]
+        good, properties = read_properties(self.state.plan, batch, self.effects.quarantined)
+        return Arriving(batch.take(good), hashes[good], properties)
+
+    def _ours(self, batch: Columns, hashes: HashArray) -> IntArray:
+        """The positions of events whose account belongs to this partition; known ones do."""
+        foreign = np.zeros(len(batch), dtype=bool)
+        for position in np.flatnonzero(self.state.accounts.table.find(hashes) < 0).tolist():
+            account_id = batch.events[position].account_id
+            home = self.home_of(account_id)
             if home != self.state.partition:
-                record = batch.records[position]
-                reason = f"account {ids[position]!r} belongs to partition {home}"
-                self.effects.quarantined.append(Quarantined(record.offset, reason, record.value))
-        return batch.take(np.flatnonzero(homes == self.state.partition))
+                foreign[position] = True
+                offset, _, value = batch.records[position]
+                reason = f"account {account_id!r} belongs to partition {home}"
+                self.effects.quarantined.append(Quarantined(offset, reason, value or b""))
+        return np.flatnonzero(~foreign)
 
-    def _fold(self, batch: Columns) -> None:
-        if batch.events:
-            fold(self.state, batch, self.effects)
+    def _fold(self, arriving: Arriving) -> None:
+        if len(arriving):
+            fold(self.state, arriving, self.effects)
 
-    def _hold(self, day: int, record: Record) -> None:
-        held = Held(day, self.state.number(), record.key, record.value)
+    def _hold(self, day: int, record: RawRecord) -> None:
+        _, key, value = record
+        held = Held(day, self.state.number(), key, value or b"")
         self.state.held.setdefault(day, []).append(held)
         self.effects.held.append(held)
 
@@ -123,7 +148,7 @@ class _Step:
         return decode((one.number, one.key, one.value) for one in held)
 
     def _fold_held(self, day: int) -> None:
-        self._fold(self._release(day).events)
+        self._fold(self._arriving(self._release(day).events))
 
     def _config(self, record: Record) -> None:
         assert isinstance(record.body, Config)
@@ -248,6 +273,6 @@ class _Step:
 
 
 def _config(value: bytes) -> Config:
-    config = decode_body(CONFIG.encode(), value)
+    config = decode_control(value)
     assert isinstance(config, Config)
     return config

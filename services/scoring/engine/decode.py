@@ -3,18 +3,26 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from services.scoring.engine.effects import Quarantined
 from services.scoring.engine.table import IntArray
 from shared.events import RESERVED_PREFIX, Control, Tick, decode_control
 
 
+class Quarantined(NamedTuple):
+    """A record that could not be used, and why."""
+
+    offset: int
+    reason: str
+    value: bytes
+
+
 class Event(msgspec.Struct, gc=False):
-    """An accepted event."""
+    """An accepted event, its properties still encoded."""
 
     id: str
     type: str
@@ -22,36 +30,64 @@ class Event(msgspec.Struct, gc=False):
     time: str
     source: str
     received_at: str
-    properties: dict[str, Any] = {}
+    encoded: msgspec.Raw = msgspec.field(name="properties", default=msgspec.Raw(b"{}"))
     user_id: str | None = None
     original_time: str | None = None
 
-
-class Record(msgspec.Struct, gc=False):
-    """One record of the log, decoded: `body` is an event or a control record."""
-
-    offset: int
-    key: bytes | None
-    value: bytes
-    body: Event | Control
+    @property
+    def properties(self) -> dict[str, Any]:
+        """All properties: for the few types of which they all are needed."""
+        return _decode_properties(self.encoded)
 
 
 RawRecord = tuple[int, bytes | None, bytes | None]
 """Offset, key and value."""
 
 
-@dataclass
+class Record(msgspec.Struct, gc=False):
+    """A control record of the log, decoded."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+    body: Control
+
+
+@dataclass(frozen=True)
 class Columns:
     """Events as columns; all are [event]."""
 
-    records: list[Record]
+    records: list[RawRecord]
     events: list[Event]
     times_ms: IntArray
     own_ms: IntArray  # the times that they were given, before any correction
     received_ms: IntArray
 
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The type of each event."""
+        return [event.type for event in self.events]
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The types that there are."""
+        return frozenset(self.types)
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """The sources that there are."""
+        return frozenset(event.source for event in self.events)
+
+    def of(self, types: frozenset[str]) -> list[int]:
+        """The positions of the events of some types, ascending."""
+        wanted = types & self.present
+        return [at for at, each in enumerate(self.types) if each in wanted] if wanted else []
+
     def take(self, positions: IntArray) -> "Columns":
-        """Some of the events, in the order given."""
+        """Some of the events, ascending."""
         if len(positions) == len(self.events):
             return self
         places = positions.tolist()
@@ -65,6 +101,8 @@ class Columns:
 
     def part(self, start: int, end: int) -> "Columns":
         """The events from `start` to before `end`."""
+        if end - start == len(self.events):
+            return self
         part = slice(start, end)
         return Columns(
             self.records[part],
@@ -86,6 +124,7 @@ class Batch:
 
 NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
 _decode_event = msgspec.json.Decoder(Event).decode
+_decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _RESERVED = RESERVED_PREFIX.encode()
 _TIME = np.dtype({"names": ["text"], "formats": ["S23"], "itemsize": 24})  # without the Z
@@ -93,58 +132,54 @@ _TIME = np.dtype({"names": ["text"], "formats": ["S23"], "itemsize": 24})  # wit
 
 def decode(records: Iterable[RawRecord]) -> Batch:
     """Decode records in order; what cannot be decoded is put aside."""
-    raw = [(offset, key, value or b"") for offset, key, value in records]
+    read = list(records)
     try:
-        return _batch([Record(*each, _parse(each[1], each[2])) for each in raw], [])
+        return _batch(read, [])
     except (msgspec.MsgspecError, ValueError):
-        return _one_by_one(raw)
+        return _one_by_one(read)
 
 
-def _one_by_one(raw: Sequence[tuple[int, bytes | None, bytes]]) -> Batch:
-    decoded: list[Record] = []
+def _one_by_one(records: Sequence[RawRecord]) -> Batch:
+    good: list[RawRecord] = []
     bad: list[Quarantined] = []
-    for offset, key, value in raw:
+    for record in records:
         try:
-            decoded.append(Record(offset, key, value, decode_body(key, value)))
+            _batch([record], [])
+            good.append(record)
         except (msgspec.MsgspecError, ValueError) as error:
-            bad.append(Quarantined(offset, str(error), value))
-    return _batch(decoded, bad)
+            bad.append(Quarantined(record[0], str(error), record[2] or b""))
+    return _batch(good, bad)
 
 
-def _batch(decoded: list[Record], bad: list[Quarantined]) -> Batch:
-    records: list[Record] = []
-    events: list[Event] = []
-    controls: list[tuple[int, Record]] = []
-    for record in decoded:
-        if isinstance(record.body, Event):
-            records.append(record)
-            events.append(record.body)
-        else:
-            controls.append((len(events), record))
+def _batch(records: list[RawRecord], bad: list[Quarantined]) -> Batch:
+    ours = [at for at, (_, key, _) in enumerate(records) if key and key.startswith(_RESERVED)]
+    controls = [(at - before, _control(records[at])) for before, at in enumerate(ours)]
+    if ours:
+        aside = frozenset(ours)
+        records = [record for at, record in enumerate(records) if at not in aside]
+    values = [value or b"" for _, _, value in records]
+    _refuse_nul(values)
+    events = list(map(_decode_event, values))
     times = times_ms([event.time for event in events])
-    own = times_ms([event.original_time or event.time for event in events])
+    own = times
+    if corrected := [at for at, event in enumerate(events) if event.original_time is not None]:
+        own = times.copy()
+        own[corrected] = times_ms([events[at].original_time or "" for at in corrected])
     received = times_ms([event.received_at for event in events])
     return Batch(Columns(records, events, times, own, received), controls, bad)
 
 
-def decode_body(key: bytes | None, value: bytes) -> Event | Control:
-    """One record. Raises MsgspecError or ValueError."""
-    body = _parse(key, value)
-    if isinstance(body, Event):
-        times_ms([body.time, body.received_at, body.original_time or body.time])
-    return body
-
-
-def _parse(key: bytes | None, value: bytes) -> Event | Control:
-    """One record; an event's times are not read yet."""
-    if key and key.startswith(_RESERVED):
-        control: Control = decode_control(value)
-        if isinstance(control, Tick):
-            times_ms([control.time])
-        return control
-    if rb"\u0000" in value and _NUL.search(value):
+def _refuse_nul(values: Sequence[bytes]) -> None:
+    if any(rb"\u0000" in value and _NUL.search(value) for value in values):
         raise msgspec.ValidationError("NUL cannot be kept")
-    return _decode_event(value)
+
+
+def _control(record: RawRecord) -> Record:
+    offset, key, value = record
+    body: Control = decode_control(value or b"")
+    if isinstance(body, Tick):
+        times_ms([body.time])
+    return Record(offset, key, value or b"", body)
 
 
 def times_ms(texts: Sequence[str]) -> IntArray:

@@ -35,10 +35,10 @@ def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
 def hashes_of(state: State, batch: Columns) -> HashArray:
     """A keyed 64-bit hash of each event's (source, id)."""
     seed = state.hash_seed
-    return np.array(
-        [xxh3_64_intdigest(f"{event.source}\0{event.id}".encode(), seed) for event in batch.events],
-        dtype=np.uint64,
-    )
+    seeds = {source: xxh3_64_intdigest(source.encode(), seed) for source in batch.sources}
+    ids = (event.id.encode() for event in batch.events)
+    by_source = (seeds[event.source] for event in batch.events)
+    return np.fromiter(map(xxh3_64_intdigest, ids, by_source), np.uint64, len(batch))
 
 
 def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
@@ -73,7 +73,7 @@ def _in_receipts(state: State, hashes: HashArray, receipt: IntArray) -> BoolArra
 
 def wanted(state: State, batch: Columns) -> list[int]:
     """The buckets that the batch may need and that are not in memory."""
-    if state.plan is None or not batch.events:
+    if state.plan is None or not len(batch):
         return []
     own = state.plan.calendar.days_of(batch.own_ms)
     days = distinct(own[own >= state.day - HORIZON_DAYS]).tolist()

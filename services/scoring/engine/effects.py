@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from services.scoring.engine.decode import Quarantined
 from services.scoring.engine.sources import SourceEffects
 from services.scoring.engine.state import Held
 from services.scoring.engine.table import HashArray, IntArray
@@ -31,14 +32,6 @@ class HealthRow(NamedTuple):
     change_7d: float | None
     change_28d: float | None
     profile: dict[str, Any]
-
-
-class Quarantined(NamedTuple):
-    """A record that could not be used, and why."""
-
-    offset: int
-    reason: str
-    value: bytes
 
 
 class ErasedUser(NamedTuple):

@@ -28,12 +28,12 @@ TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed", OVERRIDDEN}
 def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
     """Fold the events of a batch that state facts; which changed one. `accounts`: [event]."""
     news = np.zeros(len(batch.events), dtype=bool)
-    for position, event in enumerate(batch.events):
-        if event.type in TYPES:
-            account, at_ms = int(accounts[position]), int(batch.times_ms[position])
-            for name, value in _facts(event):
-                fact = Fact(at_ms, event.id, value)
-                news[position] |= put(state, account, name, fact, effects)
+    for position in batch.of(TYPES):
+        event = batch.events[position]
+        account, at_ms = int(accounts[position]), int(batch.times_ms[position])
+        for name, value in _facts(event):
+            fact = Fact(at_ms, event.id, value)
+            news[position] |= put(state, account, name, fact, effects)
     for account in np.unique(accounts[news]).tolist():
         refresh_profile(state, account)
         refresh_override(state, account)

@@ -1,49 +1,51 @@
 """Events into the three primitives: day sums, day sets and registers."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from services.scoring.engine.accounts import account_numbers
-from services.scoring.engine.active_days import fold_active_days
+from services.scoring.engine.active_days import fold_active_day
+from services.scoring.engine.arriving import Arriving
 from services.scoring.engine.days import any_bit, day_bits
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import known_by
 from services.scoring.engine.facts import LATEST, fold_facts, put
-from services.scoring.engine.numbers import millionths_of, number_of
+from services.scoring.engine.numbers import millionths, number_of
 from services.scoring.engine.open_keys import fact_name, fold_key
-from services.scoring.engine.plan import Signal, same, text_of
+from services.scoring.engine.plan import Signal, text_of
 from services.scoring.engine.sources import note_events
 from services.scoring.engine.state import (
-    RING_DAYS,
     ActiveDays,
     DaySets,
-    DaySums,
     Fact,
     Latest,
     OpenKeys,
     State,
 )
-from services.scoring.engine.table import BoolArray, IntArray, distinct, grown
+from services.scoring.engine.sums import DaySums
+from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct, grown
 from services.scoring.engine.windows import window_bits
 from shared.configuration import HORIZON_DAYS
-
-TYPES_MAX = 10_000
-"""So many event types are kept numbered: whoever writes a type per event means something else."""
 
 LATE_MS = 24 * 3600 * 1000
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
+Positions = list[int]
+"""Of events that are news although they are too old: what a fold may return."""
 
-def fold(state: State, batch: Columns, effects: Effects) -> None:
+
+def fold(state: State, arriving: Arriving, effects: Effects) -> None:
     """Fold events that are neither duplicates nor ahead of the clock."""
     assert state.plan is not None
+    assert state.classes is not None
     assert state.clock.now_ms is not None
-    accounts = account_numbers(state, [event.account_id for event in batch.events], effects)
-    effects.events += len(batch.events)
+    batch = arriving.events
+    accounts = account_numbers(state, batch, arriving.hashes, effects)
+    effects.events += len(batch)
     days = state.plan.calendar.days_of(batch.times_ms)
     counted = days >= state.day - HORIZON_DAYS
     heard = (accounts, days, counted)
@@ -51,20 +53,13 @@ def fold(state: State, batch: Columns, effects: Effects) -> None:
     note_events(state.sources, names, heard, state.clock.now_ms, effects.sources)
     news = counted | fold_facts(state, batch, accounts, effects)
     effects.too_old += int(len(days) - counted.sum())
-    types = _type_numbers(state, batch)
-    for number, (signal, kept) in enumerate(zip(state.plan.signals, state.signals, strict=True)):
-        hits = state.matches[number, types]
+    for number, positions in state.classes.positions(batch, arriving.properties).items():
+        signal, kept = state.plan.signals[number], state.signals[number]
         if not isinstance(kept, Latest):
-            hits = hits & counted
-        positions = np.flatnonzero(hits)
-        if signal.where and len(positions):
-            positions = _where(batch, positions, signal)
+            positions = positions[counted[positions]]
         if len(positions):
-            match = _Match(signal, positions, accounts[positions], days[positions])
-            if isinstance(kept, Latest):
-                news[_fold_latest(state, kept, match, batch, effects)] = True
-            else:
-                _FOLDS[type(kept)](state, kept, match, batch, effects)
+            match = Match(signal, arriving, positions, accounts, days)
+            news[_FOLDS[type(kept)](state, kept, match, effects)] = True
     _mark(state, batch, accounts, news, effects)
 
 
@@ -81,93 +76,64 @@ def _mark(
     known.touch(touched)
 
 
-def _type_numbers(state: State, batch: Columns) -> IntArray:
-    """The column of `state.matches` for each event's type. [event]"""
+class Match:
+    """The events of a batch that a signal takes in."""
+
+    def __init__(
+        self,
+        signal: Signal,
+        arriving: Arriving,
+        positions: IntArray,
+        accounts: IntArray,
+        days: IntArray,
+    ) -> None:
+        self.signal = signal
+        self.batch = arriving.events
+        self.positions = positions
+        self.accounts: IntArray = accounts[positions]  # [match]
+        self.days: IntArray = days[positions]  # [match]
+        self._properties = arriving.properties
+
+    def values(self) -> list[Any]:
+        """What each event has as the signal's property; None without it. [match]"""
+        assert self.signal.property is not None
+        return self._properties.of(self.signal.property, self.positions.tolist())
+
+    def by_day(self, rows: IntArray | None = None) -> Iterator[tuple[int, IntArray]]:
+        """Each day with its rows of the match, or of some of them."""
+        rows = np.arange(len(self.positions)) if rows is None else rows
+        days = self.days[rows]
+        for day in distinct(days).tolist():
+            yield day, rows[days == day]
+
+
+def _fold_sums(state: State, kept: DaySums, match: Match, effects: Effects) -> Positions:
     assert state.plan is not None
-    present = {event.type for event in batch.events}
-    if len(state.types) + len(present) > TYPES_MAX:
-        state.types, state.matches = {}, state.matches[:, :0]
-    new = present - state.types.keys()
-    if new:
-        names = sorted(new)
-        state.types.update({name: len(state.types) + at for at, name in enumerate(names)})
-        reads = [[signal.reads(name) for name in names] for signal in state.plan.signals]
-        added = np.array(reads, dtype=bool).reshape(len(state.plan.signals), len(names))
-        state.matches = np.hstack([state.matches, added])
-    return np.array([state.types[event.type] for event in batch.events], dtype=np.int64)
-
-
-def _where(batch: Columns, positions: IntArray, signal: Signal) -> IntArray:
-    """Those of the positions whose properties equal the signal's `where`, or that only close."""
-    kept = [
-        position
-        for position in positions.tolist()
-        if all(
-            same(batch.events[position].properties.get(name), value) for name, value in signal.where
-        )
-        or signal.closes(batch.events[position].type)
-    ]
-    return np.array(kept, dtype=np.int64)
-
-
-def _values(batch: Columns, match: "_Match") -> list[Any]:
-    """What each event of the match has as the signal's property; None without it. [match]"""
-    name = match.signal.property or ""
-    return [batch.events[at].properties.get(name) for at in match.positions.tolist()]
-
-
-@dataclass
-class _Match:
-    """The events of a batch that a signal takes in; all arrays are [match]."""
-
-    signal: Signal
-    positions: IntArray
-    accounts: IntArray
-    days: IntArray
-
-    def keep(self, wanted: list[bool]) -> "_Match":
-        mask = np.array(wanted, dtype=bool)
-        return _Match(self.signal, self.positions[mask], self.accounts[mask], self.days[mask])
-
-
-def _fold_sums(
-    state: State,
-    kept: DaySums,
-    match: _Match,
-    batch: Columns,
-    effects: Effects,
-) -> None:
-    amounts: Any = 1
+    amounts, rows = None, None
     if match.signal.property is not None:
-        found = [millionths_of(value) for value in _values(batch, match)]
-        match = match.keep([amount is not None for amount in found])
-        amounts = np.array([amount for amount in found if amount is not None], dtype=np.int64)
-    np.add.at(kept.values, (match.days % RING_DAYS, match.accounts), amounts)
-    effects.sums.append((kept.signal_no, match.accounts, match.days))
+        amounts, rows = millionths(match.values())
+    for day, own in match.by_day(rows):
+        accounts = match.accounts[own]
+        added = 1 if amounts is None else amounts[own]
+        kept.add(day, state.day, accounts, added, state.plan.windows)
+        effects.sums.append((kept.signal_no, accounts, match.days[own]))
+    return []
 
 
-def _fold_sets(
-    state: State,
-    kept: DaySets,
-    match: _Match,
-    batch: Columns,
-    effects: Effects,
-) -> None:
-    if match.signal.property is None:
-        texts = [_user(state, batch, at) for at in match.positions.tolist()]
-    else:
-        texts = [text_of(value) for value in _values(batch, match)]
-    match = match.keep([text is not None for text in texts])
-    if not len(match.positions):
-        return
-    seed = state.hash_seed
-    hashes = [xxh3_64_intdigest(text, seed) for text in texts if text is not None]
-    keys = np.array(hashes, dtype=np.uint64) + match.accounts.astype(np.uint64) * _SPREAD
+def _fold_sets(state: State, kept: DaySets, match: Match, effects: Effects) -> Positions:
+    hashes, rows = _set_hashes(state, match)
+    if not len(rows):
+        return []
+    keys = hashes + match.accounts[rows].astype(np.uint64) * _SPREAD
     things, firsts = kept.things.add(keys)
-    add_owners(kept, match.accounts[firsts])
+    add_owners(kept, match.accounts[rows[firsts]])
+    low, high = day_bits(match.days[rows])
+    news = ((kept.low[things] & low) | (kept.high[things] & high)) == 0
+    if not news.any():
+        return []
+    things, low, high = things[news], low[news], high[news]
     touched = distinct(things)
     before = kept.low[touched], kept.high[touched]
-    low, high = day_bits(match.days)
     np.bitwise_or.at(kept.low, things, low)
     np.bitwise_or.at(kept.high, things, high)
     assert state.plan is not None
@@ -176,6 +142,17 @@ def _fold_sets(
         inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
         np.add.at(counts, kept.owners[touched[inside]], 1)
     effects.things.append((kept.signal_no, touched))
+    return []
+
+
+def _set_hashes(state: State, match: Match) -> tuple[HashArray, IntArray]:
+    """The hashes of what a set tells apart, and the rows of the match that have any."""
+    if match.signal.property is not None:
+        return state.value_hashes.of(match.values())
+    users = [_user(state, match.batch, at) for at in match.positions.tolist()]
+    rows = [row for row, user in enumerate(users) if user is not None]
+    hashes = [xxh3_64_intdigest(user, state.hash_seed) for user in users if user is not None]
+    return np.array(hashes, dtype=np.uint64), np.array(rows, dtype=np.int64)
 
 
 def _user(state: State, batch: Columns, position: int) -> bytes | None:
@@ -192,49 +169,36 @@ def add_owners(kept: DaySets, owners: IntArray) -> None:
     kept.owners[start:end] = owners
 
 
-def _fold_active_days(
-    state: State,
-    kept: ActiveDays,
-    match: _Match,
-    batch: Columns,
-    effects: Effects,
-) -> None:
-    fold_active_days(kept, match.accounts, match.days)
-    effects.active_days.append((kept.signal_no, match.accounts))
+def _fold_active_days(state: State, kept: ActiveDays, match: Match, effects: Effects) -> Positions:
+    for day, own in match.by_day():
+        news = fold_active_day(kept, match.accounts[own], day)
+        if len(news):
+            effects.active_days.append((kept.signal_no, news))
+    return []
 
 
-def _fold_open(
-    state: State,
-    kept: OpenKeys,
-    match: _Match,
-    batch: Columns,
-    effects: Effects,
-) -> None:
-    texts = map(text_of, _values(batch, match))
+def _fold_open(state: State, kept: OpenKeys, match: Match, effects: Effects) -> Positions:
+    texts = map(text_of, match.values())
     for row, (position, key) in enumerate(zip(match.positions.tolist(), texts, strict=True)):
         if key is not None:
-            event = batch.events[position]
+            event = match.batch.events[position]
             opens = not match.signal.closes(event.type)
-            fact = Fact(int(batch.times_ms[position]), event.id, opens)
+            fact = Fact(int(match.batch.times_ms[position]), event.id, opens)
             account = int(match.accounts[row])
             fold_key(state, kept, account, fact_name(kept, key), fact, effects)
+    return []
 
 
-def _fold_latest(
-    state: State,
-    kept: Latest,
-    match: _Match,
-    batch: Columns,
-    effects: Effects,
-) -> list[int]:
-    """The positions of the events that brought a newer value."""
+def _fold_latest(state: State, kept: Latest, match: Match, effects: Effects) -> Positions:
+    """Returns the positions of the events that brought a newer value, however old."""
     name = LATEST + str(kept.signal_no)
     news = []
-    values = _values(batch, match)
+    values = match.values()
     for row, position in enumerate(match.positions.tolist()):
         number = number_of(values[row])
         account = int(match.accounts[row])
-        fact = Fact(int(batch.times_ms[position]), batch.events[position].id, number)
+        event = match.batch.events[position]
+        fact = Fact(int(match.batch.times_ms[position]), event.id, number)
         if number is not None and put(state, account, name, fact, effects):
             kept.values[account] = number
             kept.days[account] = match.days[row]
@@ -247,4 +211,5 @@ _FOLDS: dict[type, Any] = {
     DaySets: _fold_sets,
     ActiveDays: _fold_active_days,
     OpenKeys: _fold_open,
+    Latest: _fold_latest,
 }

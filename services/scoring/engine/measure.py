@@ -4,16 +4,15 @@ import numpy as np
 
 from services.scoring.engine.active_days import days_in, risk, since_last
 from services.scoring.engine.numbers import MILLIONTHS
-from services.scoring.engine.plan import Column, Window
+from services.scoring.engine.plan import Column
 from services.scoring.engine.state import (
-    RING_DAYS,
     ActiveDays,
     DaySets,
-    DaySums,
     Latest,
     OpenKeys,
     State,
 )
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray
 
 
@@ -78,15 +77,11 @@ def _window(state: State, number: int, accounts: IntArray) -> FloatArray:
     if isinstance(kept, ActiveDays):
         return days_in(kept, accounts, state.day - window.first, state.day - window.last)
     assert isinstance(kept, DaySums)
-    total = _sum_days(state, window, kept, accounts)
+    total = kept.totals[number][accounts]
+    if window.last == 0:
+        total += kept.running[accounts]
     is_count = state.plan.signals[window.signal].property is None
     return total.astype(np.float64) if is_count else total / MILLIONTHS
-
-
-def _sum_days(state: State, window: Window, kept: DaySums, accounts: IntArray) -> IntArray:
-    slots = np.arange(state.day - window.first, state.day - window.last + 1) % RING_DAYS
-    total: IntArray = kept.values[slots[:, None], accounts[None, :]].sum(axis=0)
-    return total
 
 
 def _latest(state: State, kept: Latest, column: Column, accounts: IntArray) -> FloatArray:

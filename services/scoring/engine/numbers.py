@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from services.scoring.engine.table import IntArray
+
 NUMBER_MAX = 10**9
 MILLIONTHS = 1_000_000
 _NUMBERS = (int, float)
@@ -20,7 +22,16 @@ def number_of(value: Any) -> float | None:
     return float(value) if abs(value) <= NUMBER_MAX else None
 
 
-def millionths_of(value: Any) -> int | None:
-    """A number as a whole number of millionths: nearest, ties to even."""
-    number = number_of(value)
-    return None if number is None else int(np.rint(number * MILLIONTHS))
+def millionths(values: list[Any]) -> tuple[IntArray, IntArray]:
+    """Numbers as whole numbers of millionths (nearest, ties to even), and where they stand.
+
+    Returns (millionths, of no meaning where there is no number; positions of the numbers).
+    """
+    if not {*map(type, values)} <= {int, float}:
+        numbers = [number_of(value) for value in values]
+        found = np.array([np.nan if number is None else number for number in numbers])
+    else:
+        found = np.array(values, dtype=np.float64)
+    known = np.abs(found) <= NUMBER_MAX
+    rounded = np.rint(np.where(known, found, 0.0) * MILLIONTHS).astype(np.int64)
+    return rounded, np.flatnonzero(known)

@@ -28,6 +28,11 @@ class Signal:
     closing: frozenset[str]  # the types that close what the others open
     definition: str  # canonical JSON of the above: a signal's identity
 
+    def property_names(self) -> tuple[str, ...]:
+        """The properties that it reads, of the events that it looks at."""
+        own = () if self.property is None else (self.property,)
+        return own + tuple(name for name, _ in self.where)
+
     def reads(self, event_type: str) -> bool:
         """Whether events of this type can match."""
         return selects(self.types, event_type) or self.closes(event_type)
@@ -44,6 +49,10 @@ class Window:
     signal: int
     first: int
     last: int
+
+    def has(self, day: int, running_day: int) -> bool:
+        """Whether a day is inside while another runs."""
+        return running_day - self.first <= day <= running_day - self.last
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,21 @@ class Plan:
         """The first metric that tells the risk of silence."""
         kinds = [column.kind for column in self.columns]
         return kinds.index("silence_risk") if "silence_risk" in kinds else None
+
+    @cached_property
+    def property_attributes(self) -> dict[str, str]:
+        """The properties that signals read; each with an attribute's name to keep it under."""
+        names = sorted({name for signal in self.signals for name in signal.property_names()})
+        return {name: f"property_{at}" for at, name in enumerate(names)}
+
+    def properties_of(self, event_type: str) -> tuple[str, ...]:
+        """The properties that signals read of events of a type, ascending."""
+        reading = [signal for signal in self.signals if signal.reads(event_type)]
+        return tuple(sorted({name for signal in reading for name in signal.property_names()}))
+
+    def windows_of(self, signal: int) -> list[int]:
+        """The numbers of a signal's windows."""
+        return [at for at, window in enumerate(self.windows) if window.signal == signal]
 
     def band(self, tenths: int) -> str | None:
         """The band of a score in tenths; None for −1, no score."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from services.scoring.engine.accounts import make_room
+from services.scoring.engine.classes import Classes
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import LATEST, refresh_profile
 from services.scoring.engine.open_keys import OPEN
@@ -11,15 +12,14 @@ from services.scoring.engine.plan import Plan, Signal
 from services.scoring.engine.state import (
     ALWAYS_KNOWN,
     NEVER,
-    RING_DAYS,
     ActiveDays,
     DaySets,
-    DaySums,
     Latest,
     OpenKeys,
     SignalState,
     State,
 )
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashTable
 from services.scoring.engine.windows import recount
 
@@ -51,7 +51,7 @@ def new_signal(signal: Signal, signal_no: int, since_day: int, count: int) -> Si
     """An empty signal with room for `count` accounts."""
     size = max(16, count)
     if signal.kind == "sum":
-        return DaySums(signal_no, since_day, np.zeros((RING_DAYS, size), np.int64))
+        return DaySums(signal_no, since_day, np.zeros(size, np.int64))
     if signal.kind == "active_days":
         never, bits = np.full(size, NEVER, np.int64), np.zeros(size, np.uint64)
         faded = np.zeros(size)
@@ -84,16 +84,17 @@ def _follow(state: State) -> None:
     assert state.plan is not None
     plan, count = state.plan, state.accounts.count
     size = max(16, count)
-    state.types = {}
-    state.matches = np.zeros((len(plan.signals), 0), bool)
+    state.classes = Classes(plan)
     state.profile_numbers = np.full((len(plan.profile_numbers), size), np.nan)
     state.profile_matches = np.zeros((len(plan.conditions), size), bool)
     for number, kept in enumerate(state.signals):
-        if isinstance(kept, DaySets):
-            windows = [at for at, window in enumerate(plan.windows) if window.signal == number]
+        make_room(kept, size)
+        windows = plan.windows_of(number)
+        if isinstance(kept, DaySums):
+            kept.recount(state.day, windows, plan.windows)
+        elif isinstance(kept, DaySets):
             kept.counts = {at: np.zeros(size, np.int64) for at in windows}
             recount(state, kept)
-        make_room(kept, size)
     state.accounts.touch(slice(count))
     for account in range(count):
         refresh_profile(state, account)

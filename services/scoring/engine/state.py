@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from services.scoring.engine.classes import Classes
 from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.published import Override, PartArray, Published, no_parts
 from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.sources import Sources
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import BoolArray, FloatArray, HashArray, HashTable, IntArray
+from services.scoring.engine.values import ValueHashes
 from shared.configuration import HORIZON_DAYS
 
 RING_DAYS = 128  # the least power of two above the horizon and the running day
@@ -51,15 +54,6 @@ class Clock:
     live: bool = False
     source_partitions: int = 0
     live_ticks_ms: dict[int, int] = field(default_factory=dict)  # newest, by source partition
-
-
-@dataclass
-class DaySums:
-    """One number per (account, day): counts, and sums in millionths."""
-
-    signal_no: int
-    since_day: int
-    values: IntArray  # [day % 128, account]
 
 
 @dataclass
@@ -178,8 +172,11 @@ class State:
     """When people were erased, ascending, by the keyed hash of the user id."""
     next_number: int = 0  # never used before, for rows that need one
     sources: Sources = field(default_factory=Sources)
-    types: dict[str, int] = field(default_factory=dict)  # event type → column of `matches`
-    matches: BoolArray = field(default_factory=lambda: np.zeros((0, 0), bool))  # [signal, type]
+    classes: Classes | None = None  # of the plan
+    value_hashes: ValueHashes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.value_hashes = ValueHashes(self.hash_seed)
 
     def number(self) -> int:
         """A number that no row of this partition has had."""

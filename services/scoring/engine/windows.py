@@ -8,13 +8,12 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.open_keys import forget_closed
 from services.scoring.engine.plan import Window
 from services.scoring.engine.state import (
-    RING_DAYS,
     ActiveDays,
     DaySets,
-    DaySums,
     OpenKeys,
     State,
 )
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashTable
 
 
@@ -36,11 +35,11 @@ def recount(state: State, kept: DaySets) -> None:
 def turn_day(state: State, effects: Effects) -> None:
     """The next day runs: its slot in the rings is empty, and all windows have moved."""
     state.clock.running_day += 1
-    slot = state.day % RING_DAYS
+    assert state.plan is not None
     low, high = day_bits(np.array([state.day]))
     for kept in state.signals:
         if isinstance(kept, DaySums):
-            kept.values[slot] = 0
+            kept.turn(state.day, state.accounts.count, state.plan.windows)
         elif isinstance(kept, DaySets):
             kept.low &= ~low
             kept.high &= ~high
