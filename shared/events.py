@@ -1,6 +1,7 @@
 """The wire contract: what stands in the topics, as types. The only place that names it. Pure."""
 
 import hmac
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ USAGE_EVENTS = "usage.events"
 USAGE_ACCEPTED = "usage.accepted"
 USAGE_REJECTED = "usage.rejected"
 HEALTH_CHANGES = "health.changes"
+ENGAGEMENT_CHANGES = "engagement.changes"
 
 LOG = "myaku.log"
 TICK = "myaku.tick"
@@ -154,11 +156,26 @@ class Health(msgspec.Struct, frozen=True):
     override: OverrideHealth | None = None
     signals: list[Any] = []
     crosses: None = None
-    engagement: dict[str, int] = {}
+    engagement: Mapping[str, int] = {}
     matrix: None = None
     onboarding: None = None
     computed_score: float | None = None
     building_history: bool = False
+
+
+class RankChange(msgspec.Struct, frozen=True):
+    """A user's rank in an account as it is now, in `engagement.changes`.
+
+    `rank` is None for who was not seen in the horizon, and has none any more; `previous` for a
+    first rank.
+    """
+
+    account_id: str
+    user_id: str
+    rank: str | None
+    previous: str | None
+    score: float
+    as_of: str
 
 
 encode = msgspec.json.Encoder().encode

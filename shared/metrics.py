@@ -72,7 +72,7 @@ RELOADS = Counter("myaku_reloads_total", "Times a partition's state was loaded."
 PUBLISHED = Counter("myaku_health_published_total", "Health records published.")
 RELAY = Gauge(
     "myaku_relay_waiting_records",
-    "Records that a commit left for health.changes and that the broker does not have yet.",
+    "Records that a commit left for its topics and that the broker does not have yet.",
     ["partition"],
 )
 

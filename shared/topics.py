@@ -17,6 +17,7 @@ from shared import kafka
 from shared.configuration import revision
 from shared.events import (
     CONFIG,
+    ENGAGEMENT_CHANGES,
     HEALTH_CHANGES,
     LOG,
     USAGE_ACCEPTED,
@@ -31,6 +32,7 @@ from shared.runtime import UserError
 from shared.settings import Settings
 
 MARKED_TOPICS = (USAGE_ACCEPTED, HEALTH_CHANGES)
+COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * 86_400_000)}
 FIRST_RECORD_SECONDS = 10
 
 
@@ -45,10 +47,8 @@ async def create_log(
         USAGE_EVENTS: (source_partitions, {}),
         USAGE_ACCEPTED: (partitions, {"retention.ms": "-1"}),
         USAGE_REJECTED: (1, {}),
-        HEALTH_CHANGES: (
-            partitions,
-            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * 86_400_000)},
-        ),
+        HEALTH_CHANGES: (partitions, COMPACTED),
+        ENGAGEMENT_CHANGES: (partitions, COMPACTED),
     }
     await _create_topics(settings, wanted)
     sender = kafka.producer(settings)

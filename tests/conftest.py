@@ -16,11 +16,17 @@ from sqlalchemy import make_url
 from services.standalone import broker, postgres
 from services.standalone.keeper import Leash
 from shared import database
-from shared.events import HEALTH_CHANGES, USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
+from shared.events import (
+    ENGAGEMENT_CHANGES,
+    HEALTH_CHANGES,
+    USAGE_ACCEPTED,
+    USAGE_EVENTS,
+    USAGE_REJECTED,
+)
 from shared.settings import Settings
 from tests import apache_kafka
 
-TOPICS = (USAGE_EVENTS, USAGE_ACCEPTED, USAGE_REJECTED, HEALTH_CHANGES)
+TOPICS = (USAGE_EVENTS, USAGE_ACCEPTED, USAGE_REJECTED, HEALTH_CHANGES, ENGAGEMENT_CHANGES)
 TEMPLATE = "myaku_template"
 SECRET_KEY = "a secret key of the tests"
 BROKERS = [os.environ["MYAKU_TEST_KAFKA"]] if "MYAKU_TEST_KAFKA" in os.environ else []

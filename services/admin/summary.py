@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sized
 from typing import Any
 
-from shared.configuration import Configuration, parse, revision
+from shared.configuration import Configuration, Engagement, parse, revision
 
 
 def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
@@ -28,7 +28,13 @@ def _holds(configuration: Configuration) -> dict[str, str]:
         "alerts": _counted(configuration.alerts.rules, "rule"),
         "routing": _counted(routing.destinations, "destination"),
         "people": _people(len(configuration.people.people)),
+        "engagement": _engagement(configuration.engagement),
     }
+
+
+def _engagement(engagement: Engagement) -> str:
+    ranks = "" if engagement.ranks else ", no ranks"
+    return _counted(engagement.signals, "signal") + ranks
 
 
 def _people(count: int) -> str:

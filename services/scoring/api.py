@@ -1,16 +1,15 @@
 """The HTTP API of scoring: accounts, their history, and where the partitions stand."""
 
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.scoring import act_routes
+from services.scoring import act_routes, user_routes
 from services.scoring.acts import Acts, unknown_account
 from services.scoring.engine.calendar import DAYS, EPOCH
 from services.scoring.queries import (
@@ -23,9 +22,9 @@ from services.scoring.queries import (
     select_partitions,
     select_sources,
 )
+from services.scoring.reading import READ, Reading
 from shared import problems
-from shared.access import Keyring, Needs
-from shared.database import snapshot
+from shared.access import Keyring
 from shared.http import application
 from shared.problems import LIMIT_DEFAULT, LIMIT_MAX, Problem
 
@@ -87,17 +86,11 @@ def create_app(database: AsyncEngine, keyring: Keyring, acts: Acts) -> FastAPI:
     app.state.acts = acts
     app.include_router(routes)
     app.include_router(act_routes.routes)
+    app.include_router(user_routes.routes)
     return app
 
 
-async def _reading(request: Request) -> AsyncIterator[AsyncConnection]:
-    async with snapshot(request.app.state.database) as connection:
-        yield connection
-
-
 routes = APIRouter()
-READ = [Depends(Needs("read"))]
-Reading = Annotated[AsyncConnection, Depends(_reading)]
 
 
 @routes.get("/v1/accounts", dependencies=READ)

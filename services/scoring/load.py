@@ -34,16 +34,18 @@ from services.scoring.engine.state import (
     Held,
     Latest,
     OpenKeys,
+    SignalState,
     State,
 )
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import distinct
+from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
-from services.scoring.rows import unpack
-from services.scoring.tables import erased, freshness, published
+from services.scoring.rows import Outgoing, unpack
+from services.scoring.tables import erased, freshness, published, users
 from services.scoring.tables.partition import Reader
 from shared.configuration import HORIZON_DAYS
-from shared.events import CONFIG, Config, decode_control
+from shared.events import CONFIG, ENGAGEMENT_CHANGES, HEALTH_CHANGES, Config, decode_control
 from shared.offsets import Claim, confirm
 from shared.runtime import UserError
 
@@ -53,6 +55,8 @@ class _Clock(msgspec.Struct):
 
     clock: Clock = msgspec.field(default_factory=Clock)
     next_number: int = 0
+    next_signal_no: int = 1
+    ranked: bool = False
 
 
 @dataclass
@@ -60,7 +64,7 @@ class Loaded:
     """A partition's state, and what of its outbox the log may not have yet."""
 
     state: State
-    outbox: list[tuple[int, list[tuple[bytes, bytes]]]]  # (number, records), ascending
+    outbox: list[tuple[int, Outgoing]]  # (number, records), ascending
     relayed_log_id: str
 
 
@@ -71,10 +75,12 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     row = (await reader.rows("partition", "hash_seed, clock::text, relayed_log_id"))[0]
     saved = msgspec.json.decode(row.clock, type=_Clock)
     state = State(held.partition, row.hash_seed, clock=saved.clock, next_number=saved.next_number)
+    state.next_signal_no, state.users.ranked = saved.next_signal_no, saved.ranked
     await _load_plan(reader, state)
     if state.plan is not None:
         await _load_accounts(reader, state)
         await _load_signals(reader, state)
+        await users.load(reader, state)
         await published.load(reader, state)
         await erased.load(reader, state)
         await _load_history(reader, state)
@@ -90,10 +96,14 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     )
 
 
-async def load_newest(connection: AsyncConnection, state: State) -> list[tuple[bytes, bytes]]:
-    """What a new log starts with: the configuration, and every account's newest record."""
+async def load_newest(connection: AsyncConnection, state: State) -> Outgoing:
+    """What a new log starts with: the configuration, and every newest record."""
+    reader = Reader(connection, state.partition)
     records = [(CONFIG.encode(), state.active_config)] if state.active_config else []
-    return records + await published.newest_records(Reader(connection, state.partition))
+    return {
+        ENGAGEMENT_CHANGES: await users.newest_records(reader),
+        HEALTH_CHANGES: records + await published.newest_records(reader),
+    }
 
 
 async def _load_plan(reader: Reader, state: State) -> None:
@@ -105,7 +115,6 @@ async def _load_plan(reader: Reader, state: State) -> None:
     assert isinstance(config, Config)
     plan = state.plan = compile_plan(config.document)
     known = {row.definition: row for row in await reader.rows("signal", "*")}
-    state.next_signal_no = 1 + max((row.signal_no for row in known.values()), default=0)
     for signal in plan.signals:
         row = known[signal.definition]
         state.signals.append(new_signal(signal, row.signal_no, row.since_day, 0))
@@ -114,7 +123,7 @@ async def _load_plan(reader: Reader, state: State) -> None:
     state.profile_matches = np.zeros((len(plan.conditions), 16), bool)
     keep_parts(state, ())
     for number, kept in enumerate(state.signals):
-        if isinstance(kept, DaySets):
+        if isinstance(kept, DaySets | UserDays):
             kept.counts = {at: np.zeros(16, np.int64) for at in plan.windows_of(number)}
 
 
@@ -143,16 +152,20 @@ async def _load_signals(reader: Reader, state: State) -> None:
         for row in await reader.rows(table, columns):
             grouped[row.signal_no].append(row[1:])
     for kept in state.signals:
-        if isinstance(kept, DaySums):
-            _fill_sums(state, kept, by_number["day_sum"][kept.signal_no])
-        elif isinstance(kept, DaySets):
-            _fill_sets(state, kept, by_number["day_set"][kept.signal_no])
-        elif isinstance(kept, ActiveDays):
-            _fill_active_days(state, kept, by_number["active_day"][kept.signal_no])
-        elif isinstance(kept, OpenKeys):
-            remember_keys(state, kept)
-        else:
-            _fill_latest(state, kept)
+        _fill(state, kept, by_number)
+
+
+def _fill(state: State, kept: SignalState, rows: dict[str, dict[int, list[Any]]]) -> None:
+    if isinstance(kept, DaySums):
+        _fill_sums(state, kept, rows["day_sum"][kept.signal_no])
+    elif isinstance(kept, DaySets):
+        _fill_sets(state, kept, rows["day_set"][kept.signal_no])
+    elif isinstance(kept, ActiveDays):
+        _fill_active_days(state, kept, rows["active_day"][kept.signal_no])
+    elif isinstance(kept, OpenKeys):
+        remember_keys(state, kept)
+    elif isinstance(kept, Latest):
+        _fill_latest(state, kept)
 
 
 def _fill_sums(state: State, kept: DaySums, rows: Sequence[Any]) -> None:

@@ -13,9 +13,10 @@ from services.scoring import relay
 from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.decode import Batch, Columns
 from services.scoring.engine.dedupe import evict, wanted
+from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
 from services.scoring.load import Loaded, load, load_newest, load_seen, refuse_other_count
-from services.scoring.rows import Rows, rows_of
+from services.scoring.rows import Outgoing, Rows, rows_of
 from services.scoring.sources import forget_sources, measure_sources, tell_turns
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
 from shared import metrics
@@ -88,8 +89,8 @@ class Scoring:
 
     async def _send_again(self, loaded: Loaded, held: Claim) -> None:
         """What the log lacks: the outbox that was left, and on a new log every newest record."""
-        for _, records in loaded.outbox:
-            await self._relay(held.partition, records)
+        for _, outgoing in loaded.outbox:
+            await self._relay(held.partition, outgoing)
         if loaded.relayed_log_id != held.log_id:
             async with snapshot(self.database) as connection:
                 newest = await load_newest(connection, loaded.state)
@@ -97,10 +98,10 @@ class Scoring:
             async with transaction(self.database) as connection:
                 await save_log_id(connection, held)
 
-    async def _relay(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _relay(self, partition: int, outgoing: Outgoing) -> None:
         waiting = metrics.RELAY.labels(partition=str(partition))
-        waiting.set(len(records))
-        await relay.send(self.producer, partition, records)
+        waiting.set(sum(map(len, outgoing.values())))
+        await relay.send(self.producer, partition, outgoing)
         waiting.set(0)
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
@@ -120,12 +121,13 @@ class Scoring:
                 if held.relayed is not None:
                     await mark_relayed(connection, held.claim, held.relayed)
         held.relayed = None
-        if effects.outbox:
-            await self._relay(held.claim.partition, effects.outbox)
+        if effects.outgoing:
+            await self._relay(held.claim.partition, effects.outgoing)
             held.relayed = effects.number
         evict(held.state)
         if effects.closed:
             forget_things(held.state)
+            forget_users(held.state)
         _count(held, effects)
         if len(batch.events):
             _measure(held.claim.partition, batch.events, self.now_ms())

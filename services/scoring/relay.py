@@ -1,17 +1,19 @@
-"""The relay: committed records go out to `health.changes`, in order, at least once."""
+"""The relay: committed records go out to their topics, in order, at least once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 
 from shared import kafka
-from shared.events import HEALTH_CHANGES
 
 
 async def send(
-    producer: AIOKafkaProducer, partition: int, records: Sequence[tuple[bytes, bytes]]
+    producer: AIOKafkaProducer,
+    partition: int,
+    outgoing: Mapping[str, Sequence[tuple[bytes, bytes]]],
 ) -> None:
-    """Send (key, value) records to the partition; returns when the broker has all of them."""
-    await kafka.send_in_order(
-        producer, HEALTH_CHANGES, partition, ((key, value, []) for key, value in records)
-    )
+    """Send topics' (key, value) records to the partition; returns when the broker has them all."""
+    for topic, records in outgoing.items():
+        await kafka.send_in_order(
+            producer, topic, partition, ((key, value, []) for key, value in records)
+        )

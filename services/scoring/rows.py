@@ -13,12 +13,16 @@ from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import ActiveDays, DaySets, SignalState, State
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray, distinct
-from services.scoring.tables import erased, freshness, published
+from services.scoring.tables import erased, freshness, published, users
 from services.scoring.tables.erased import ErasedRows
 from services.scoring.tables.partition import Columns, columns_of
 from services.scoring.tables.published import PublishedRows
+from services.scoring.tables.users import UserRows
 from shared.configuration import HORIZON_DAYS
 from shared.events import encode
+
+Outgoing = dict[str, list[tuple[bytes, bytes]]]
+"""What goes out: topic → (key, value) records in order; one topic after the other."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Rows:
     active_days: Columns
     published: PublishedRows
     erased: ErasedRows
+    users: UserRows
     history: Columns
     freshness: freshness.Rows
     seen: Columns
@@ -57,7 +62,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
     return Rows(
         partition=state.partition,
         number=effects.number,
-        clock=encode({"clock": state.clock, "next_number": state.next_number}).decode(),
+        clock=_clock(state),
         counted=effects.events,
         duplicates=effects.duplicates,
         too_old=effects.too_old,
@@ -71,6 +76,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         active_days=_active_days(state, effects),
         published=published.rows(state, effects),
         erased=erased.rows(state, effects),
+        users=users.rows(state, effects),
         history=columns_of(_history(effects)),
         freshness=freshness.rows(state, effects.sources),
         seen=columns_of(
@@ -79,10 +85,16 @@ def rows_of(state: State, effects: Effects) -> Rows:
         ),
         held=columns_of(held for held in effects.held if held.day in state.held),
         released_days=effects.released_days,
-        outbox=pack(effects.outbox) if effects.outbox else None,
+        outbox=pack(effects.outgoing) if effects.outgoing else None,
         quarantined=columns_of(effects.quarantined),
         oldest_day=state.day - HORIZON_DAYS if effects.closed else None,
     )
+
+
+def _clock(state: State) -> str:
+    kept = {"clock": state.clock, "next_number": state.next_number}
+    kept |= {"next_signal_no": state.next_signal_no, "ranked": state.users.ranked}
+    return encode(kept).decode()
 
 
 def _configuration(state: State) -> Iterator[Sequence[Any]]:
@@ -172,11 +184,11 @@ def _history(effects: Effects) -> Iterator[Sequence[Any]]:
         yield account, day, None if tenths == NO_SCORE else tenths, *others
 
 
-def pack(records: Sequence[tuple[bytes, bytes]]) -> bytes:
+def pack(records: Outgoing) -> bytes:
     """Outbox records as one value."""
     return zlib.compress(msgspec.msgpack.encode(records), 1)
 
 
-def unpack(packed: bytes) -> list[tuple[bytes, bytes]]:
+def unpack(packed: bytes) -> Outgoing:
     """The records of an outbox row."""
-    return msgspec.msgpack.decode(zlib.decompress(packed), type=list[tuple[bytes, bytes]])
+    return msgspec.msgpack.decode(zlib.decompress(packed), type=Outgoing)

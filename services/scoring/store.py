@@ -6,7 +6,7 @@ Every statement names its partition, and no other: `$1` is always the partition.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.rows import Rows
-from services.scoring.tables import erased, freshness, published
+from services.scoring.tables import erased, freshness, published, users
 from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
@@ -29,11 +29,13 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_configuration(writer, rows)
     await _save_accounts(writer, rows)
     await _save_signals(writer, rows)
+    await users.save(writer, rows.users)
     await published.save(writer, rows.published)
     await _save_history(writer, rows)
     await freshness.save(writer, rows.freshness)
     if rows.oldest_day is not None:
         await _forget(writer, rows.oldest_day)
+        await users.forget(writer, rows.oldest_day)
     await _save_log(writer, claim, rows)
     await erased.save(writer, rows.erased)
     return claim

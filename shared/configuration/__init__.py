@@ -1,6 +1,7 @@
 """What a customer-success team edits: the types, their checks, and the files that hold them."""
 
 from shared.configuration.checks import parse
+from shared.configuration.engagement import RANKS, USAGE, Engagement
 from shared.configuration.product import Product
 from shared.configuration.routing import Destination, People, Person, Routing
 from shared.configuration.scorecard import Bounds, Measure, Scorecard, ScoreRule
@@ -19,10 +20,13 @@ from shared.configuration.values import HORIZON_DAYS, duration_ms, is_address
 
 __all__ = [
     "HORIZON_DAYS",
+    "RANKS",
+    "USAGE",
     "Alerts",
     "Bounds",
     "Configuration",
     "Destination",
+    "Engagement",
     "InvalidConfiguration",
     "Level",
     "Measure",

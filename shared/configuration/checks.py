@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from shared.configuration.engagement import engagement_faults
 from shared.configuration.product import Product
 from shared.configuration.routing_checks import routing_faults
 from shared.configuration.scorecard_checks import scorecard_faults
@@ -100,6 +101,8 @@ def _problems(configuration: Configuration) -> Iterator[Fault]:
         ("product", _product(configuration.product)),
         ("scorecards", _metrics(configuration.scorecards)),
         ("scorecards", scorecard_faults(configuration.scorecards)),
+        ("scorecards", _ranked(configuration)),
+        ("engagement", engagement_faults(configuration.engagement)),
         ("alerts", _alerts(configuration.alerts)),
     ):
         yield from under((part,), problems)
@@ -186,6 +189,13 @@ def _against(
     elif _reach_days(metric, recent) > HORIZON_DAYS:
         problem = f"the window and against of a {kind} are together at most {HORIZON_DAYS}d"
         yield Fault(("against",), problem)
+
+
+def _ranked(configuration: Configuration) -> Iterator[Fault]:
+    """Metrics over ranks that nobody has."""
+    for name, metric in configuration.scorecards.metrics.items():
+        if metric.ranked_users is not None and configuration.engagement.ranks is None:
+            yield Fault(("metrics", name), "ranked_users needs 'ranks' in engagement.yaml")
 
 
 def _reach_days(metric: Metric, earlier: Metric) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from shared.configuration.scorecard import Scorecard
-from shared.configuration.values import Days, Name, Points, Scalar, Strict, days
+from shared.configuration.values import Days, Name, Points, RankName, Scalar, Strict, days
 
 HORIZON_OF_SILENCE_DAYS = 90
 
@@ -25,6 +25,7 @@ METRIC_FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "ratio": (frozenset(), frozenset()),
     "change": (frozenset({"against"}), frozenset()),
     "rate": (frozenset({"against"}), frozenset()),
+    "ranked_users": (frozenset(), frozenset()),
 }
 """For each kind of metric: the fields that it needs, and those that it may have."""
 
@@ -100,6 +101,10 @@ class Metric(Strict, frozen=True):
             description="This metric, per day, divided by its own daily average over the days"
             " `against` before its window: 1 is as ever, 0.5 half as much."
         ),
+    ] = None
+    ranked_users: Annotated[
+        RankName | None,
+        Meta(description="How many users have this rank of engagement.yaml, or a better one."),
     ] = None
     of: Annotated[
         EventText | None, Meta(description="The event type or group that the property belongs to.")

@@ -1,6 +1,6 @@
 """The documents that a customer-success team edits, as types; and the one way to read them.
 
-A document is `{"product": …, "scorecards": …, "alerts": …, "routing": …, "people": …}`: the YAML
+A document is `{"product": …, "scorecards": …, "engagement": …, "alerts": …}` and so on: the YAML
 files of a configuration directory as JSON. It travels in the log as a whole (`myaku.config`), and
 a service follows the revision that the log names. What is wrong in it is refused whole.
 """
@@ -12,10 +12,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.configuration.engagement import Engagement
 from shared.configuration.product import Product
 from shared.configuration.routing import People, Routing
 from shared.configuration.scorecards import Scorecards
 from shared.configuration.values import Duration, Fault, Strict
+
+SCORING_PARTS = ("product", "scorecards", "engagement")
+"""The parts of a document that change scores or ranks."""
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -104,6 +108,7 @@ class Configuration(Strict, frozen=True):
     alerts: Alerts
     routing: Routing
     people: People = People()
+    engagement: Engagement = Engagement()
 
 
 def canonical(document: Any) -> bytes:
@@ -117,5 +122,5 @@ def revision(document: Any) -> str:
 
 
 def scoring_revision(document: Mapping[str, Any]) -> str:
-    """The revision of what changes scores: the product's and the scorecards' part."""
-    return revision({part: document[part] for part in ("product", "scorecards")})
+    """The revision of what changes scores or ranks."""
+    return revision({part: document[part] for part in SCORING_PARTS if part in document})

@@ -5,7 +5,7 @@ What only a schema says (`extra_json_schema`) is checked in `checks.py`, with a 
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,7 @@ Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", title="a name like
 Weight = Annotated[float, Meta(gt=0)]
 Points = Annotated[float, Meta(ge=0, le=100)]
 Scalar = str | int | float | bool
+RankName = Literal["SS", "S", "A", "B", "C", "D"]
 Duration = Annotated[str, Meta(extra_json_schema=pattern(DURATION), examples=["6h", "14d"])]
 Days = Annotated[str, Meta(extra_json_schema=pattern(DAYS), examples=["28d"])]
 ProfileField = Annotated[

@@ -110,6 +110,8 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "DELETE /v1/accounts/{account_id:encoded}/override": "act",
         "POST /v1/accounts/{account_id:encoded}/close": "act",
         "POST /v1/accounts/{account_id:encoded}/reopen": "act",
+        "GET /v1/accounts/{account_id:encoded}/users": "read",
+        "GET /v1/users/{user_id:encoded}": "read",
         "DELETE /v1/users/{user_id:encoded}": "admin",
         "GET /v1/partitions": "read",
         "GET /v1/sources": "read",

@@ -53,6 +53,12 @@ METRICS: dict[str, dict[str, Any]] = {
     "week_rate": {"rate": "events_per_week", "against": "14d"},
     "days_rate": {"rate": "days_28d", "against": "60d"},
 }
+RANKED = {
+    "good_users": {"ranked_users": "B"},
+    "best_users": {"ranked_users": "SS"},
+    "users_with_rank": {"ranked_users": "D"},
+}
+METRICS |= RANKED
 CURVES = (
     [[0, 0], [1, 50], [5, 100]],
     [[0, 100], [2, 70], [21, 30], [45, 0]],
@@ -65,6 +71,46 @@ GATES = ("seat_rate", "ones_30d", "nps", "features_change")
 RULES = ("capped", "fined", "a_rule")
 EVENTS = (["*"], ["report.run"], ["*", "support.ticket_opened"])
 ROUTING = {"fallback": "team", "destinations": {"log": {"type": "log"}}, "to": ["log"]}
+
+
+NEEDS: tuple[dict[str, float], ...] = (
+    {"SS": 90, "S": 70, "A": 50, "B": 30, "C": 10},
+    {"SS": 66.7, "S": 33.4, "A": 20, "B": 20, "C": 0.1},
+    {"SS": 40, "S": 40, "A": 40, "B": 40, "C": 40},
+)
+usages = st.fixed_dictionaries(
+    {
+        "of": st.sampled_from(("active", "report.run", "user.joined")),
+        "full_days": st.sampled_from((1, 2)),
+        "points": st.sampled_from((60, 33.3)),
+        "window": st.sampled_from(("2d", "4d", "30d", "120d")),
+    },
+    optional={"where": st.just({"feature": "export"})},
+)
+earning: Any = st.fixed_dictionaries(
+    {
+        "of": st.sampled_from(("*", "active", "export.made", "survey.answered")),
+        "points": st.sampled_from((7, 12.5, 33.3, 90)),
+        "cap": st.sampled_from((0.5, 25, 66.6, 100)),
+        "window": st.sampled_from(("1d", "3d", "14d", "90d", "120d")),
+    },
+    optional={"where": st.just({"feature": 1})},
+)
+
+
+@st.composite
+def engagements(draw: st.DrawFn) -> dict[str, Any]:
+    """An engagement part with ranks; its gates are of all kinds."""
+    signals = draw(st.dictionaries(st.sampled_from(("pages", "awards", "posts")), earning))
+    ranks: dict[str, Any] = {}
+    for name, score in draw(st.sampled_from(NEEDS)).items():
+        ranks[name] = {"score": score, "usage_rate": draw(st.sampled_from((0, 0.5, 0.9, 1)))}
+        if draw(st.booleans()) and signals:
+            ranks[name]["points"] = {draw(st.sampled_from(sorted(signals))): 12.5}
+    return {"usage": draw(usages), "signals": signals, "ranks": ranks}
+
+
+engaged = st.fixed_dictionaries({"engagement": engagements()})
 
 
 def needed(names: set[str]) -> set[str]:
@@ -160,6 +206,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
         draw(cards("others", None)),
     ]
     used = {name for card in found for name in read_by(card)}
+    parts: Any = engaged if used & RANKED.keys() else st.just({}) | engaged
     return {
         "product": {
             "time_zone": zone,
@@ -173,6 +220,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
         },
         "alerts": {},
         "routing": ROUTING,
+        **draw(parts),
     }
 
 

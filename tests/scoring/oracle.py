@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from tests.scoring.oracle_acts import in_force, learn_override, person_of
+from tests.scoring.oracle_acts import erasures_of, in_force, learn_override, person_of
 from tests.scoring.oracle_freshness import Sources
 from tests.scoring.oracle_health import Scored, publish
 from tests.scoring.oracle_metrics import (
@@ -24,8 +24,18 @@ from tests.scoring.oracle_metrics import (
 )
 from tests.scoring.oracle_records import decode, milliseconds, profile_facts, rfc3339
 from tests.scoring.oracle_score import Evaluation
+from tests.scoring.oracle_users import (
+    close_ranks,
+    earning_signals,
+    has_ranks,
+    see,
+    take_ranks,
+    unname,
+    usage_is_known,
+)
 
 DAY_MS = 86_400_000
+SCORING = ("product", "scorecards", "engagement")
 
 
 class Oracle:
@@ -34,6 +44,8 @@ class Oracle:
     def __init__(self, partition: int = 0, partitions: int = 1) -> None:
         self.partition, self.partitions = partition, partitions
         self.outbox: list[tuple[str, dict[str, Any]]] = []
+        self.ranks: list[dict[str, Any]] = []
+        self.ranked = False
         self.accounts: dict[str, Scored] = {}
         self.counters: Counter[str] = Counter()
         self.rules: Rules | None = None
@@ -71,7 +83,7 @@ class Oracle:
         elif record["type"] == "myaku.tick":
             self.tick(record)
         elif record["type"] == "user.erased":
-            self.erased.add((record["user_id"], milliseconds(record["time"])))
+            self.erase(record["user_id"], milliseconds(record["time"]))
         elif record["type"] == "myaku.barrier":
             if self.live:
                 self.evaluate_touched()
@@ -94,7 +106,7 @@ class Oracle:
         self.configurations += 1
         self.outbox.append(("myaku.config", record | {"sequence": self.configurations}))
         document = record["document"]
-        scoring = {part: document[part] for part in ("product", "scorecards")}
+        scoring = {part: document[part] for part in SCORING if part in document}
         revision = "sha256:" + hashlib.sha256(canonical(scoring)).hexdigest()
         if self.rules and revision == self.rules.revision:
             return
@@ -104,6 +116,7 @@ class Oracle:
             signal_of(m, document["product"]) for m in scoring["scorecards"]["metrics"].values()
         ]
         signals = [signal for signal in found if signal is not None]
+        signals = [*dict.fromkeys([*signals, *earning_signals(document)])]
         self.rules = Rules(document, revision, {s: old.get(s, begins) for s in signals})
         self.zone = document["product"].get("time_zone", "UTC")
         cards = scoring["scorecards"]["scorecards"]
@@ -117,6 +130,18 @@ class Oracle:
             account.facts = kept
             parts = {k: v for k, v in account.time_parts.items() if k in names}
             account.time_parts = Counter(parts)
+        if not has_ranks(self.rules):
+            self.ranked = False
+            for account in self.accounts.values():
+                take_ranks(account)
+
+    def erase(self, user: str, time: int) -> None:
+        """Who is known by the id up to a time has no name any more."""
+        if all(until < time for name, until in self.erased if name == user):
+            for account in self.in_order():
+                for change in unname(account, user):
+                    self.ranks.append(change | {"as_of": rfc3339(self.clock or 0)})
+        self.erased.add((user, time))
 
     # -- time
 
@@ -184,6 +209,7 @@ class Oracle:
         self.clock = midnight = day_begin(self.zone, d + 1)
         self.turn_stale(midnight)
         running = {account.id: account.newest for account in self.in_order()}
+        self.rank(d + 1, midnight)
         for account in self.in_order():
             before = running[account.id]
             assert before is not None
@@ -208,6 +234,17 @@ class Oracle:
             if stale and not before:
                 self.publish(account, self.evaluate(account, self.r), self.r, t)
             account.touched = account.touched or (before and not stale)
+
+    def rank(self, r: int, midnight: int) -> None:
+        """What the close changes of the users' ranks."""
+        assert self.rules is not None
+        if has_ranks(self.rules) and usage_is_known(self.rules, r):
+            self.ranked = True
+            for account in [account for account in self.in_order() if not account.stale]:
+                changes = close_ranks(self.rules, account, r)
+                self.ranks += [change | {"as_of": rfc3339(midnight)} for change in changes]
+        for account in self.accounts.values():
+            account.ranks_known = self.ranked
 
     # -- events
 
@@ -252,6 +289,8 @@ class Oracle:
             self.counters["too_old"] += 1
         else:
             self.credit(account, event, day)
+            person = person_of(self.erased, event)
+            see(account, person, erasures_of(self.erased, event.get("user_id")), day)
         if too_old and not news:
             return
         account.touched = account.news = True

@@ -54,3 +54,8 @@ def person_of(erased: set[tuple[str, int]], event: dict[str, Any]) -> tuple[str,
     if user is None:
         return None
     return user, sum(1 for name, until in erased if name == user and until < time)
+
+
+def erasures_of(erased: set[tuple[str, int]], user: str | None) -> int:
+    """How many different erasures of a user there were."""
+    return sum(1 for name, _ in erased if name == user)

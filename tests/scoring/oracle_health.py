@@ -9,6 +9,7 @@ from typing import Any
 from tests.scoring.oracle_metrics import Account, Fact, Rules
 from tests.scoring.oracle_records import rfc3339
 from tests.scoring.oracle_score import Evaluation, Part, json_value
+from tests.scoring.oracle_users import at_each_rank
 
 
 @dataclass
@@ -36,7 +37,9 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
     old = account.published
     if account.stale and account.published_stale:
         return False
-    if old is not None and (old.said(), account.published_stale) == (new.said(), account.stale):
+    engagement = at_each_rank(rules, account)
+    standing = account.published_stale, account.health.get("engagement")
+    if old is not None and old.said() == new.said() and standing == (account.stale, engagement):
         return False
     previous = None
     if old is not None:
@@ -63,6 +66,7 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         "computed_score": None,
         "building_history": new.building,
         "stale": account.stale,
+        "engagement": engagement,
     }
     if new.override is not None:
         override = {"score": points(new.override.tenths, 10), "author": new.override.author}

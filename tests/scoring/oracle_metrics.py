@@ -13,6 +13,7 @@ from tests.scoring.oracle_records import EPOCH
 from tests.scoring.oracle_score import Evaluation, Override, has, json_value, score
 
 HORIZON = 120
+RANKS = ("SS", "S", "A", "B", "C", "D")
 
 FIRST_DAY = 0
 LAST_DAY = (date(2199, 12, 31) - date(1970, 1, 1)).days
@@ -125,6 +126,11 @@ def signal_of(metric: dict[str, Any], product: dict[str, Any]) -> Signal | None:
     return None
 
 
+def earning_signal(earning: dict[str, Any], product: dict[str, Any]) -> Signal:
+    """The signal of what earns users points."""
+    return _signal("users", None, earning["of"], earning, product)
+
+
 def _signal(
     kind: str, of: str | None, selector: str, metric: dict[str, Any], product: dict[str, Any]
 ) -> Signal:
@@ -156,12 +162,24 @@ class Fact(NamedTuple):
 
 
 @dataclass
+class User:
+    """Somebody who was seen in an account; nameless where they were erased."""
+
+    name: str | None
+    last_seen: int
+    rank: str | None = None
+    found_before: str | None = None
+
+
+@dataclass
 class Account:
     """All that is known of an account."""
 
     id: str
     facts: dict[str | Signal, Fact] = field(default_factory=dict)
     credits: dict[Signal, list[Credit]] = field(default_factory=dict)
+    users: dict[tuple[str, int], User] = field(default_factory=dict)
+    ranks_known: bool = False
 
     def learn(self, name: str | Signal, new: Fact) -> bool:
         """Keep the newer fact; whether it is the new one."""
@@ -221,6 +239,10 @@ class Rules:
             return self.rate(account, self.metrics[metric["rate"]], _days(metric["against"]), r)
         if "latest" in metric:
             return self.latest(account, metric, r)
+        if "ranked_users" in metric:
+            good = RANKS[: RANKS.index(metric["ranked_users"]) + 1]
+            count = sum(1 for user in account.users.values() if user.rank in good)
+            return float(count) if account.ranks_known else None
         if "open" in metric:
             return float(open_keys(account.credits[self.signal(metric)], r))
         if "window" in metric:

@@ -53,6 +53,7 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
     }
     if seats:
         metrics["rate"] = {"ratio": ["users", "profile.seats"]}
+        metrics["ranked"] = {"ranked_users": "B"}
     else:
         del metrics["features"], metrics["amount"]
         metrics["sums"] = {"sum": "other", "of": "used", "window": "30d"}
@@ -81,9 +82,20 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
             ],
             "bands": {"healthy": 70, "watch": 50, "at_risk": 30, "critical": 0},
         },
+        "engagement": engagement(window) if seats else {},
         "alerts": {"rules": []},
         "routing": {"fallback": "cs@example.com", "destinations": {"log": {"type": "log"}},
                     "to": ["log"]},
+    }  # fmt: skip
+
+
+def engagement(window: str) -> dict[str, Any]:
+    """Ranks that a few days of use reach."""
+    return {
+        "usage": {"of": "active", "window": window, "full_days": 2, "points": 60},
+        "signals": {"other": {"of": "other", "window": "90d", "points": 15, "cap": 40}},
+        "ranks": {"SS": {"score": 90, "usage_rate": 0.9}, "S": {"score": 70},
+                  "A": {"score": 50}, "B": {"score": 30}, "C": {"score": 10}},
     }  # fmt: skip
 
 

@@ -238,6 +238,7 @@ async def test_the_description_names_every_route(client: httpx2.AsyncClient) -> 
         "/v1/accounts/{account_id}/history",
         "/v1/accounts/{account_id}/override",
         "/v1/accounts/{account_id}/reopen",
+        "/v1/accounts/{account_id}/users",
         "/v1/partitions",
         "/v1/sources",
         "/v1/users/{user_id}",

@@ -93,11 +93,13 @@ def test_any_number_of_partitions_says_the_same(partitions: int, data: st.DataOb
         assert said == by_oracle([own], partition, partitions)
         union.history |= said.history
         union.health |= said.health
+        union.ranks += said.ranks
         union.outbox += [each for each in said.outbox if not each[0].startswith(RESERVED_PREFIX)]
         for name, count in said.counters.items():
             union.counters[name] = union.counters.get(name, 0) + count
     assert (union.history, union.health) == (whole.history, whole.health)
     assert union.counters == whole.counters
+    assert sorted(union.ranks, key=by_user) == sorted(whole.ranks, key=by_user)
     published = [each for each in whole.outbox if not each[0].startswith(RESERVED_PREFIX)]
     assert sorted(union.outbox, key=in_time) == sorted(published, key=in_time)
 
@@ -108,6 +110,11 @@ def homes(record: Record, partitions: int) -> Sequence[int]:
     if key.startswith(RESERVED_PREFIX):
         return range(partitions)
     return [partition_of(key, partitions)]
+
+
+def by_user(change: dict[str, Any]) -> tuple[str, str, str]:
+    """An order that changes of ranks have whatever the number of partitions."""
+    return change["account_id"], change["user_id"], change["as_of"]
 
 
 def in_time(publication: tuple[str, dict[str, object]]) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from services.scoring.engine import State
 from services.scoring.engine.state import DaySets
+from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, START, Record, config, event, tick
@@ -33,8 +34,9 @@ def generation(first_day: int) -> list[Record]:
 
 
 def things(engine: Engine) -> int:
-    """How many things all sets hold."""
-    return sum(kept.things.count for kept in engine.state.signals if isinstance(kept, DaySets))
+    """How many users, and things in all sets, there are."""
+    kept = [kept.things.count for kept in engine.state.signals if isinstance(kept, DaySets)]
+    return engine.state.users.count + sum(kept)
 
 
 def test_things_of_the_past_are_forgotten_and_change_nothing() -> None:
@@ -43,6 +45,7 @@ def test_things_of_the_past_are_forgotten_and_change_nothing() -> None:
         for engine in (forgetful, other):
             engine.read_batch(batch)
         forget_things(forgetful.state, least=1)
+        forget_users(forgetful.state, least=1)
     assert forgetful.said() == other.said()
     assert things(other) == 3 * 2 * USERS
     assert things(forgetful) == 0
@@ -58,4 +61,5 @@ def test_what_is_still_in_use_stays() -> None:
     engine.read_batch([settings(), tick(START), *generation(0)[:USERS], tick(START + DAY)])
     before = things(engine)
     forget_things(engine.state, least=1)
+    forget_users(engine.state, least=1)
     assert things(engine) == before == 2 * USERS

@@ -14,6 +14,7 @@ from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.state import ActiveDays, DaySets, Latest, OpenKeys
 from services.scoring.engine.sums import DaySums
+from services.scoring.engine.users.state import UserDays
 from services.scoring.load import Loaded, load, load_seen
 from services.scoring.rows import rows_of
 from services.scoring.store import mark_relayed, save
@@ -62,7 +63,7 @@ class Worker:
             await load_seen(connection, self.state, wanted(self.state, batch.events))
         effects = advance(self.state, batch, lambda _: PARTITION)
         rows = rows_of(self.state, effects)
-        self.sent += effects.outbox
+        self.sent += [each for records in effects.outgoing.values() for each in records]
         async with transaction(self.engine) as connection:
             self.held = await save(connection, self.held, records[-1][0] + 1, rows)
             await mark_relayed(connection, self.held, rows.number - 1)
@@ -104,6 +105,7 @@ def comparable(state: State) -> dict[str, Any]:
             (kept.signal_no, signal.definition, kept.since_day, _signal(state, kept))
             for signal, kept in zip(plan.signals if plan else (), state.signals, strict=True)
         ],
+        "users": _users(state),
         "numbers": np.nan_to_num(state.profile_numbers[:, :count], nan=-1).tolist(),
         "times": state.time_parts[:, :count].tolist(),
         "held": {day: held for day, held in state.held.items() if held},
@@ -142,6 +144,27 @@ def _sources(state: State) -> Any:
     return list(sources.known.items()), sources.waiting, sources.gap, days
 
 
+def _users(state: State) -> Any:
+    users, count = state.users, state.users.count
+    inside = sum(1 << day % 128 for day in range(max(0, state.day - 120), state.day + 1))
+    days = [kept for kept in state.signals if isinstance(kept, UserDays)]
+    known = [
+        (
+            (int(users.owners[at]), users.names.text(at), int(users.table.hashes[at])),
+            (int(users.last_days[at]), int(users.ranks[at]), int(users.settling[at])),
+            [(int(kept.high[at]) << 64 | int(kept.low[at])) & inside for kept in days],
+        )
+        for at in range(count)
+        if users.ranks[at] >= 0 or users.last_days[at] >= state.day - 120
+    ]
+    counts = users.counts[: state.accounts.count].tolist()
+    windows = [
+        {window: of[: state.accounts.count].tolist() for window, of in kept.counts.items()}
+        for kept in days
+    ]
+    return sorted(known, key=str), counts, windows, users.ranked, state.next_signal_no
+
+
 def _closes(state: State, account: int) -> list[int]:
     first = max(int(state.accounts.created_days[account]), state.day - 32)
     ring = state.accounts.closed_tenths[account]
@@ -172,6 +195,8 @@ def _signal(state: State, kept: Any) -> Any:
         facts = [(at, name) for at, facts in accounts for name, one in facts.items() if not one[2]]
         known = {key for keys in kept.closed.values() for key in keys}
         return kept.counts[:count].tolist(), sorted(known.intersection(facts))
+    if isinstance(kept, UserDays):
+        return None
     assert isinstance(kept, Latest)
     return np.nan_to_num(kept.values[:count], nan=-1).tolist(), kept.days[:count].tolist()
 
@@ -191,7 +216,8 @@ async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
 async def test_reloading_at_any_commit_sends_the_same(engine: AsyncEngine, seed: int) -> None:
     state, sent = State(PARTITION, 1), []
     for batch in RandomLog(seed).batches(40):
-        sent += advance(state, decode(batch), lambda _: PARTITION).outbox
+        effects = advance(state, decode(batch), lambda _: PARTITION)
+        sent += [each for records in effects.outgoing.values() for each in records]
     worker = await Worker.start(engine)
     for at, batch in enumerate(RandomLog(seed).batches(40)):
         await worker.commit(batch)
@@ -227,7 +253,7 @@ async def test_what_left_the_horizon_leaves_the_tables(engine: AsyncEngine) -> N
     await worker.commit([(at, *record) for at, record in enumerate(first)])
     await worker.commit([(3, *tick(START_MS + 130 * DAY_MS))])
     async with snapshot(engine) as connection:
-        for table in ("day_sum", "day_set", "seen"):
+        for table in ("day_sum", "day_set", "account_user", "seen"):
             rows = await connection.execute(text(f"SELECT count(*) FROM scoring.{table}"))
             assert rows.scalar_one() == 0, table
 

@@ -17,7 +17,6 @@ from tests.scoring.oracle_score import json_value
 ALWAYS: dict[str, Any] = {
     "signals": [],
     "crosses": None,
-    "engagement": {},
     "matrix": None,
     "onboarding": None,
 }
@@ -29,6 +28,7 @@ class Said:
     """All that comes out of a partition."""
 
     outbox: list[tuple[str, Any]] = field(default_factory=list)
+    ranks: list[Any] = field(default_factory=list)
     history: dict[tuple[str, int], Row] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
@@ -70,6 +70,9 @@ class Engine:
                 (key.decode(), without_constants(json.loads(value)))
                 for effects in self.effects
                 for key, value in effects.outbox
+            ],
+            ranks=[
+                json.loads(change.value) for effects in self.effects for change in effects.ranks
             ],
             history=every_day(
                 accounts.ids,
@@ -113,6 +116,7 @@ def oracle_said(oracle: Oracle) -> Said:
     """What the oracle said so far."""
     return Said(
         outbox=[(key, _with_profile(value)) for key, value in oracle.outbox],
+        ranks=oracle.ranks,
         history={
             (account.id, day): (*row_of(row), day in account.stale_days)
             for account in oracle.accounts.values()
@@ -168,11 +172,11 @@ def by_oracle(batches: Iterable[Sequence[Record]], partition: int = 0, partition
 
 def standing(said: Said) -> Any:
     """What does not depend on where live batches end: each close, and how accounts now stand."""
-    names = ("score", "band", "coverage", "scorecard", "profile")
+    names = ("score", "band", "coverage", "scorecard", "profile", "engagement")
     now = {
         account: {name: health[name] for name in names} for account, health in said.health.items()
     }
-    return said.history, now, said.counters
+    return said.history, now, said.counters, said.ranks
 
 
 def both(*records: Record) -> Said:

@@ -51,6 +51,17 @@ destinations:
   hook: {type: webhook, url: "https://example.com", secret: "secret://HOOK"}
 to: [log, hook]
 """,
+    "engagement": """\
+usage: {of: active, window: 28d, full_days: 20, points: 60}
+signals:
+  awards: {of: award.entered, points: 5, cap: 20}
+ranks:
+  SS: {score: 90, usage_rate: 0.9, points: {awards: 5}}
+  S: {score: 70}
+  A: {score: 50}
+  B: {score: 30}
+  C: {score: 10}
+""",
     "people": """\
 people:
   - {id: ana, email: ana@example.com, manager: bo@example.com, out_of_office_until: "2026-08-14"}
@@ -135,6 +146,19 @@ def test_a_revision_is_of_the_content_alone(tmp_path: Path) -> None:
         ("scorecards", "weight: 1", "weight: 0", 11, "Expected `float` > 0"),
         ("scorecards", "critical: 0", "critical: 1", 20, "down to 0"),
         ("scorecards", "watch: 50", "watch: 80", 20, "from the highest limit"),
+        ("scorecards", "{count: active, window: 28d}", "{ranked_users: E}", 2, "enum value 'E'"),
+        ("scorecards", "{count: active, w", "{ranked_users: A, w", 2, "has no 'window'"),
+        ("engagement", "window: 28d", "window: 4w", 1, "'4w' is not a number of days"),
+        ("engagement", "window: 28d", "window: 121d", 1, "window is 1d to 120d"),
+        ("engagement", "full_days: 20", "full_days: 29", 1, "a window of 28d has no 29 days"),
+        ("engagement", FILES["engagement"].splitlines()[0], "", 2, "ranks need 'usage'"),
+        ("engagement", "  awards:", "  usage:", 3, "the usage rate's own points"),
+        ("engagement", "cap: 20", "cap: 20, window: 0d", 3, "window is 1d to 120d, not 0d"),
+        ("engagement", "points: 5,", "points: 0,", 3, "Expected `float` > 0"),
+        ("engagement", "{awards: 5}", "{seminars: 5}", 5, "'seminars' is no engagement signal"),
+        ("engagement", "S: {score: 70}", "S: {score: 91}", 6, "no more than the rank above"),
+        ("engagement", "  C: {score: 10}", "", 4, "missing required field `C`"),
+        ("engagement", "usage_rate: 0.9", "usage_rate: 1.9", 5, "Expected `float` <= 1"),
         ("alerts", "for: 1h", "for: 1 hour", 5, "for: '1 hour' is not a duration"),
         ("alerts", "clear: 55", "clear: 45", 7, "clear (45.0) must be above its trigger"),
         (
@@ -189,6 +213,13 @@ def test_each_fault_names_its_file_and_line(
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_metric_over_ranks_needs_ranks(tmp_path: Path) -> None:
+    write(tmp_path, "scorecards", "{count: active, window: 28d}", "{ranked_users: A}")
+    (tmp_path / "engagement.yaml").write_text("")
+    with pytest.raises(UserError, match=r"scorecards\.yaml:2: .*needs 'ranks'"):
+        read_document(tmp_path)
+
+
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     (write(tmp_path) / "product.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"product\.yaml: cannot be read"):
@@ -207,7 +238,7 @@ def test_a_directory_with_none_of_the_files_is_said(tmp_path: Path) -> None:
 
 def test_what_a_directory_leaves_out_is_as_shipped(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text((SHIPPED / "alerts.yaml").read_text())
-    assert shipped_parts(tmp_path) == ["product", "scorecards", "routing", "people"]
+    assert shipped_parts(tmp_path) == [part for part in PARTS if part != "alerts"]
     assert read_document(tmp_path) == read_document(SHIPPED)
 
 

@@ -20,6 +20,7 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashArray, IntArray, grown
+from services.scoring.engine.users.state import UserDays
 
 ARRAYS = {
     "created_days": 0,
@@ -67,6 +68,7 @@ def append_accounts(state: State, ids: Sequence[str], created_days: IntArray) ->
     state.evaluated = grown(state.evaluated, size, axis=1)
     state.time_parts = grown(state.time_parts, size, axis=1)
     state.published.make_room(size)
+    state.users.counts = grown(state.users.counts, size)
     for kept in state.signals:
         make_room(kept, size)
     for account in range(start, size):
@@ -79,7 +81,7 @@ def make_room(kept: Any, size: int) -> None:
     if isinstance(kept, DaySums):
         kept.running = grown(kept.running, size)
         kept.totals = {window: grown(total, size) for window, total in kept.totals.items()}
-    elif isinstance(kept, DaySets):
+    elif isinstance(kept, DaySets | UserDays):
         kept.counts = {window: grown(counts, size) for window, counts in kept.counts.items()}
     elif isinstance(kept, ActiveDays):
         kept.low, kept.high = grown(kept.low, size), grown(kept.high, size)

@@ -23,6 +23,8 @@ from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
 from services.scoring.engine.state import Held, State
 from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.users.days import turn_users
+from services.scoring.engine.users.ranks import forget_person, rank_users
 from services.scoring.engine.windows import turn_day
 from shared.configuration import InvalidConfiguration, scoring_revision
 from shared.events import (
@@ -85,6 +87,7 @@ class _Step:
         elif isinstance(body, Config):
             self._config(record)
         elif isinstance(body, Erasure):
+            forget_person(self.state, body.user_id, time_ms(body.time), self.effects)
             erase(self.state, body, self.effects)
         elif isinstance(body, Barrier):
             self.end_of_batch()
@@ -259,6 +262,8 @@ class _Step:
         end_overrides(state)
         self._publish(turn_stale(state, midnight_ms, self.effects), midnight_ms)
         turn_day(state, self.effects)
+        turn_users(state)
+        rank_users(state, midnight_ms, self.effects)
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
         moved = evaluation.parts - state.evaluated[:, : accounts.count]

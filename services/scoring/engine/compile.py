@@ -6,7 +6,9 @@ from typing import Any
 from services.scoring.engine.calendar import calendar
 from services.scoring.engine.plan import Column, Plan, Signal, Window
 from services.scoring.engine.plan_scorecards import PROFILE, Numbering, compile_scorecard
+from services.scoring.engine.users.plan import compile_engagement
 from shared.configuration import (
+    RANKS,
     Configuration,
     Metric,
     canonical,
@@ -14,11 +16,12 @@ from shared.configuration import (
     parse,
     scoring_revision,
 )
+from shared.configuration.engagement import EngagementSignal, Usage
 
 SIGNAL_OF = {
     "count": "sum",
     "sum": "sum",
-    "users": "set",
+    "users": "users",
     "distinct": "set",
     "days": "active_days",
     "since_last": "active_days",
@@ -53,6 +56,7 @@ class _Compiler:
         cards = self.configuration.scorecards.scorecards
         numbering = Numbering([column.name for column in self.built], cards)
         reading = frozenset(column.name for column in self.built if column.fields)
+        engagement = compile_engagement(self.configuration.engagement, self._earning)
         return Plan(
             revision=self.revision,
             calendar=calendar(self.configuration.product.time_zone),
@@ -68,6 +72,7 @@ class _Compiler:
                 name: duration_ms(source.expected_every)
                 for name, source in self.configuration.product.sources.items()
             },
+            engagement=engagement,
         )
 
     def _column(self, name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Column:
@@ -87,6 +92,8 @@ class _Compiler:
             then = self._window(Window(signal, length + before, length + 1))
             lengths = (length, before)
             return Column(name, "rate", window=now, against=then, signal=signal, lengths=lengths)
+        if metric.ranked_users:
+            return Column(name, "ranked_users", lowest=RANKS.index(metric.ranked_users))
         signal = self._signal(metric)
         if metric.kind in WINDOWED:
             window = self._window(Window(signal, metric.window_days, 0))
@@ -105,7 +112,20 @@ class _Compiler:
         types = self._types(selector)
         closing = self._types(metric.closed_by) if metric.closed_by else []
         kind = SIGNAL_OF.get(metric.kind, metric.kind)
-        wanted = metric.where or {}
+        return self._number(kind, name, types, metric.where or {}, closing)
+
+    def _earning(self, earning: Usage | EngagementSignal) -> int:
+        """The signal of what earns a user points."""
+        return self._number("users", None, self._types(earning.of), earning.where or {}, [])
+
+    def _number(
+        self,
+        kind: str,
+        name: str | None,
+        types: list[str],
+        wanted: Mapping[str, Any],
+        closing: list[str],
+    ) -> int:
         definition = canonical([kind, name, types, wanted, closing]).decode()
         if definition not in self.signals:
             where = tuple(sorted(wanted.items()))

@@ -7,6 +7,7 @@ from services.scoring.engine.decode import Quarantined
 from services.scoring.engine.sources import SourceEffects
 from services.scoring.engine.state import Held
 from services.scoring.engine.table import HashArray, IntArray
+from shared.events import ENGAGEMENT_CHANGES, HEALTH_CHANGES
 
 
 class HistoryRow(NamedTuple):
@@ -34,6 +35,15 @@ class HealthRow(NamedTuple):
     profile: dict[str, Any]
 
 
+class RankChanged(NamedTuple):
+    """A user whose rank changed, and the record that says so."""
+
+    user: int
+    key: bytes
+    value: bytes
+    name: str
+
+
 class ErasedUser(NamedTuple):
     """Somebody who was erased: the keyed hash, up to when, and the id, which is not kept."""
 
@@ -47,13 +57,17 @@ class Effects:
     """Everything that a commit has to write, beside the clock and the offset."""
 
     number: int  # names the rows of this step; greater than those before
-    outbox: list[tuple[bytes, bytes]] = field(default_factory=list)  # (key, value), in order
+    outbox: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """(key, value) for `health.changes`, in order."""
     history: list[HistoryRow] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     sums: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
     """(signal_no, accounts, days) of the day sums that changed."""
     things: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, things)
     active_days: list[tuple[int, IntArray]] = field(default_factory=list)  # (signal_no, accounts)
+    users: list[IntArray] = field(default_factory=list)  # seen, active or ranked anew
+    ranks: list[RankChanged] = field(default_factory=list)  # for `engagement.changes`, in order
+    ranks_dropped_at: int | None = None  # all ranks went, behind so many of these records
     facts: set[tuple[int, str]] = field(default_factory=set)  # (account, name)
     accounts: set[int] = field(default_factory=set)  # created
     health: dict[int, HealthRow] = field(default_factory=dict)  # by account, the newest
@@ -71,3 +85,10 @@ class Effects:
     too_old: int = 0
     events: int = 0
     published: int = 0
+
+    @property
+    def outgoing(self) -> dict[str, list[tuple[bytes, bytes]]]:
+        """What goes out, by topic: ranks before the health that shows them."""
+        ranks = [(each.key, each.value) for each in self.ranks]
+        topics = {ENGAGEMENT_CHANGES: ranks, HEALTH_CHANGES: self.outbox}
+        return {topic: records for topic, records in topics.items() if records}

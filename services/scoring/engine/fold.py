@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_intdigest
 
 from services.scoring.engine.accounts import account_numbers
 from services.scoring.engine.active_days import fold_active_day
@@ -12,7 +11,6 @@ from services.scoring.engine.arriving import Arriving
 from services.scoring.engine.days import any_bit, day_bits
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
-from services.scoring.engine.erasures import known_by
 from services.scoring.engine.facts import LATEST, fold_facts, put
 from services.scoring.engine.numbers import millionths, number_of
 from services.scoring.engine.open_keys import fact_name, fold_key
@@ -27,7 +25,9 @@ from services.scoring.engine.state import (
     State,
 )
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct, grown
+from services.scoring.engine.table import BoolArray, IntArray, distinct, grown
+from services.scoring.engine.users.days import credit, fold_users
+from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import window_bits
 from shared.configuration import HORIZON_DAYS
 
@@ -53,12 +53,13 @@ def fold(state: State, arriving: Arriving, effects: Effects) -> None:
     note_events(state.sources, names, heard, state.clock.now_ms, effects.sources)
     news = counted | fold_facts(state, batch, accounts, effects)
     effects.too_old += int(len(days) - counted.sum())
+    users = fold_users(state, batch, accounts, days, effects)
     for number, positions in state.classes.positions(batch, arriving.properties).items():
         signal, kept = state.plan.signals[number], state.signals[number]
         if not isinstance(kept, Latest):
             positions = positions[counted[positions]]
         if len(positions):
-            match = Match(signal, arriving, positions, accounts, days)
+            match = Match(signal, arriving, positions, accounts, days, users)
             news[_FOLDS[type(kept)](state, kept, match, effects)] = True
     _mark(state, batch, accounts, news, effects)
 
@@ -86,12 +87,14 @@ class Match:
         positions: IntArray,
         accounts: IntArray,
         days: IntArray,
+        users: IntArray,
     ) -> None:
         self.signal = signal
         self.batch = arriving.events
         self.positions = positions
         self.accounts: IntArray = accounts[positions]  # [match]
         self.days: IntArray = days[positions]  # [match]
+        self.users: IntArray = users[positions]  # [match], −1 without one
         self._properties = arriving.properties
 
     def values(self) -> list[Any]:
@@ -120,8 +123,14 @@ def _fold_sums(state: State, kept: DaySums, match: Match, effects: Effects) -> P
     return []
 
 
+def _fold_users(state: State, kept: UserDays, match: Match, effects: Effects) -> Positions:
+    rows = np.flatnonzero(match.users >= 0)
+    credit(state, kept, match.users[rows], match.days[rows], effects)
+    return []
+
+
 def _fold_sets(state: State, kept: DaySets, match: Match, effects: Effects) -> Positions:
-    hashes, rows = _set_hashes(state, match)
+    hashes, rows = state.value_hashes.of(match.values())
     if not len(rows):
         return []
     keys = hashes + match.accounts[rows].astype(np.uint64) * _SPREAD
@@ -143,21 +152,6 @@ def _fold_sets(state: State, kept: DaySets, match: Match, effects: Effects) -> P
         np.add.at(counts, kept.owners[touched[inside]], 1)
     effects.things.append((kept.signal_no, touched))
     return []
-
-
-def _set_hashes(state: State, match: Match) -> tuple[HashArray, IntArray]:
-    """The hashes of what a set tells apart, and the rows of the match that have any."""
-    if match.signal.property is not None:
-        return state.value_hashes.of(match.values())
-    users = [_user(state, match.batch, at) for at in match.positions.tolist()]
-    rows = [row for row, user in enumerate(users) if user is not None]
-    hashes = [xxh3_64_intdigest(user, state.hash_seed) for user in users if user is not None]
-    return np.array(hashes, dtype=np.uint64), np.array(rows, dtype=np.int64)
-
-
-def _user(state: State, batch: Columns, position: int) -> bytes | None:
-    user = batch.events[position].user_id
-    return None if user is None else known_by(state, user, int(batch.times_ms[position]))[0]
 
 
 def add_owners(kept: DaySets, owners: IntArray) -> None:
@@ -209,6 +203,7 @@ def _fold_latest(state: State, kept: Latest, match: Match, effects: Effects) -> 
 _FOLDS: dict[type, Any] = {
     DaySums: _fold_sums,
     DaySets: _fold_sets,
+    UserDays: _fold_users,
     ActiveDays: _fold_active_days,
     OpenKeys: _fold_open,
     Latest: _fold_latest,

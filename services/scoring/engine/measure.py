@@ -14,6 +14,8 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray
+from services.scoring.engine.users.ranks import ranked_users
+from services.scoring.engine.users.state import UserDays
 
 
 def measure(state: State, accounts: IntArray) -> FloatArray:
@@ -35,8 +37,15 @@ def _value(state: State, column: Column, accounts: IntArray, values: FloatArray)
     if column.kind == "rate":
         now = _window(state, column.window, accounts) / column.lengths[0]
         return _divide(now, _window(state, column.against, accounts) / column.lengths[1])
+    if column.kind == "ranked_users":
+        return ranked_users(state, column.lowest, accounts)
     if column.window >= 0:
         return _window(state, column.window, accounts) * column.scale
+    return _of_signal(state, column, accounts)
+
+
+def _of_signal(state: State, column: Column, accounts: IntArray) -> FloatArray:
+    """What a signal says without a window."""
     kept = state.signals[column.signal]
     if isinstance(kept, OpenKeys):
         return kept.counts[accounts].astype(np.float64)
@@ -72,7 +81,7 @@ def _window(state: State, number: int, accounts: IntArray) -> FloatArray:
     kept = state.signals[window.signal]
     if state.day - window.first < kept.since_day:
         return np.full(len(accounts), np.nan)
-    if isinstance(kept, DaySets):
+    if isinstance(kept, DaySets | UserDays):
         return kept.counts[number][accounts].astype(np.float64)
     if isinstance(kept, ActiveDays):
         return days_in(kept, accounts, state.day - window.first, state.day - window.last)

@@ -8,6 +8,7 @@ from typing import Any
 from services.scoring.engine.calendar import Calendar
 from services.scoring.engine.event_types import selects
 from services.scoring.engine.plan_scorecards import Condition, ScorecardPlan
+from services.scoring.engine.users.plan import EngagementPlan
 from shared.events import encode
 
 DISTINCT = (str, bool, int, float)  # the types of values that can be told apart
@@ -17,8 +18,8 @@ DISTINCT = (str, bool, int, float)  # the types of values that can be told apart
 class Signal:
     """What is kept of a stream of events, per account: the ground on which metrics stand.
 
-    `kind` is `sum` (day sums), `set` (day sets), `active_days`, `open` or `latest`. `property` is
-    None where the event itself counts: a count, a day, or for a set the event's user.
+    `kind` is `sum` (day sums), `users` (days of users), `set` (day sets of values), `active_days`,
+    `open` or `latest`. `property` is None where the event itself counts, its day or its user.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Column:
     scale: float = 1.0  # what a count or sum is multiplied with
     lengths: tuple[int, int] = (1, 1)  # days of the window, and of the one before it, of a rate
     terms: tuple[int | str, ...] = ()
+    lowest: int = -1  # number of a rank
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class Plan:
     conditions: tuple[Condition, ...]  # what rules ask of profiles
     parts: tuple[str, ...]  # what a score can be made of: metrics, then rules, then an override
     rhythms_ms: Mapping[str, int]  # of declared sources: how often one should be heard of
+    engagement: EngagementPlan | None  # how users are ranked, if they are
 
     @cached_property
     def silence_column(self) -> int | None:

@@ -9,6 +9,7 @@ from services.scoring.engine.published import Heading, Override
 from services.scoring.engine.score import BUILDING, NO_SCORE
 from services.scoring.engine.state import SCORES_RING_DAYS, State
 from services.scoring.engine.table import BoolArray, IntArray
+from services.scoring.engine.users.ranks import at_each_rank
 from shared.events import Health, Mode, OverrideHealth, Previous, ScorecardName, encode
 from shared.times import iso_time
 
@@ -154,6 +155,7 @@ class _Shown:
             computed_score=_points(computed) if override else None,
             building_history=computed == BUILDING,
             stale=bool(state.accounts.stale[account]),
+            engagement=at_each_rank(state, account),
         )
 
     def _previous(self, row: int) -> Previous:

@@ -21,6 +21,9 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashTable
+from services.scoring.engine.users.days import lay_out_users
+from services.scoring.engine.users.ranks import drop_ranks
+from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
 
 
@@ -44,6 +47,9 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
     _forget_facts(state, {kept.signal_no for kept in state.signals}, effects)
     _follow(state)
     keep_parts(state, old.parts if old else ())
+    state.users.look_at_all = True
+    if plan.engagement is None:
+        drop_ranks(state, effects)
     effects.plan_changed = True
 
 
@@ -61,6 +67,8 @@ def new_signal(signal: Signal, signal_no: int, since_day: int, count: int) -> Si
     if signal.kind == "latest":
         days = np.full(size, NEVER, np.int64)
         return Latest(signal_no, since_day, np.full(size, np.nan), days)
+    if signal.kind == "users":
+        return UserDays(signal_no, since_day)
     words = np.zeros(16, np.uint64)
     owners = np.zeros(16, np.int64)
     return DaySets(signal_no, since_day, HashTable(), owners, words, words.copy(), {})
@@ -95,6 +103,8 @@ def _follow(state: State) -> None:
         elif isinstance(kept, DaySets):
             kept.counts = {at: np.zeros(size, np.int64) for at in windows}
             recount(state, kept)
+        elif isinstance(kept, UserDays):
+            lay_out_users(state, kept, windows, size)
     state.accounts.touch(slice(count))
     for account in range(count):
         refresh_profile(state, account)

@@ -17,6 +17,7 @@ from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.sources import Sources
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import BoolArray, FloatArray, HashArray, HashTable, IntArray
+from services.scoring.engine.users.state import UserDays, Users
 from services.scoring.engine.values import ValueHashes
 from shared.configuration import HORIZON_DAYS
 
@@ -58,7 +59,7 @@ class Clock:
 
 @dataclass
 class DaySets:
-    """One bit per (thing, day), where the thing is a user, or a value, of an account."""
+    """One bit per (thing, day), where the thing is a value of an account."""
 
     signal_no: int
     since_day: int
@@ -103,7 +104,7 @@ class Latest:
     days: IntArray  # [account]
 
 
-SignalState = DaySums | DaySets | ActiveDays | OpenKeys | Latest
+SignalState = DaySums | DaySets | UserDays | ActiveDays | OpenKeys | Latest
 
 
 @dataclass
@@ -150,6 +151,7 @@ class State:
     partition: int
     hash_seed: int
     accounts: Accounts = field(default_factory=Accounts)
+    users: Users = field(default_factory=Users)
     clock: Clock = field(default_factory=Clock)
     plan: Plan | None = None
     active_config: bytes | None = None  # the `myaku.config` record in effect

@@ -1,0 +1,1 @@
+"""Users of accounts: who they are, on which days they did what, and the rank that it gives them."""

@@ -1,0 +1,163 @@
+"""The days of users: events into bits, windows that move with the running day."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from services.scoring.engine.days import Bits, any_bit, day_bits
+from services.scoring.engine.decode import Columns
+from services.scoring.engine.effects import Effects
+from services.scoring.engine.erasures import known_by
+from services.scoring.engine.state import State
+from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct
+from services.scoring.engine.users.state import NO_RANK, UserDays
+from services.scoring.engine.windows import window_bits
+from shared.configuration import HORIZON_DAYS
+
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def user_days(state: State) -> list[UserDays]:
+    """The signals that are kept by user."""
+    return [kept for kept in state.signals if isinstance(kept, UserDays)]
+
+
+def fold_users(
+    state: State, batch: Columns, accounts: IntArray, days: IntArray, effects: Effects
+) -> IntArray:
+    """The number of each event's user, new ones included; −1 without one. [event]
+
+    An event that is too old names nobody.
+    """
+    numbers = np.full(len(batch.events), -1)
+    oldest = state.day - HORIZON_DAYS
+    named = [bool(event.user_id) for event in batch.events]
+    positions = np.flatnonzero(np.array(named, dtype=bool) & (days >= oldest))
+    if not len(positions):
+        return numbers
+    known = [_known_by(state, batch, at) for at in positions.tolist()]
+    hashes = [xxh3_64_intdigest(key, state.hash_seed) for key, _ in known]
+    users = state.users
+    keys = user_keys(np.array(hashes, dtype=np.uint64), accounts[positions])
+    found, firsts = users.table.add(keys)
+    numbers[positions] = found
+    if len(firsts):
+        texts = [
+            (batch.events[positions[at]].user_id or "").encode() if known[at][1] else b""
+            for at in firsts.tolist()
+        ]
+        users.append(accounts[positions[firsts]], texts, user_days(state))
+    _see(state, found, days[positions], effects)
+    return numbers
+
+
+def _known_by(state: State, batch: Columns, position: int) -> tuple[bytes, bool]:
+    return known_by(state, batch.events[position].user_id or "", int(batch.times_ms[position]))
+
+
+def user_keys(hashes: HashArray, accounts: IntArray) -> HashArray:
+    """What tells users apart: the hash of what they are known by, and the account. [user]"""
+    keys: HashArray = hashes + accounts.astype(np.uint64) * _SPREAD
+    return keys
+
+
+def _see(state: State, found: IntArray, days: IntArray, effects: Effects) -> None:
+    """Note the newest day on which each was seen."""
+    last_days = state.users.last_days
+    later = days > last_days[found]
+    if later.any():
+        np.maximum.at(last_days, found[later], days[later].astype(np.int32))
+        seen = distinct(found[later])
+        state.users.look[seen] = True
+        effects.users.append(seen)
+
+
+def credit(state: State, kept: UserDays, users: IntArray, days: IntArray, effects: Effects) -> None:
+    """Set the bits of users on days; both are [match]."""
+    assert state.plan is not None
+    low, high = day_bits(days)
+    new = ((kept.low[users] & low) | (kept.high[users] & high)) == 0
+    if not new.any():
+        return
+    users, low, high = users[new], low[new], high[new]
+    touched = distinct(users)
+    before = kept.low[touched], kept.high[touched]
+    np.bitwise_or.at(kept.low, users, low)
+    np.bitwise_or.at(kept.high, users, high)
+    for window, counts in kept.counts.items():
+        bits = window_bits(state.plan.windows[window], state.day)
+        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
+        np.add.at(counts, state.users.owners[touched[inside]], 1)
+    state.users.look[touched] = True
+    effects.users.append(touched)
+
+
+def turn_users(state: State) -> None:
+    """The next day runs: its bits are empty, and all windows have moved."""
+    assert state.plan is not None
+    low, high = day_bits(np.array([state.day]))
+    for kept in user_days(state):
+        word, bit = (kept.low, low) if low[0] else (kept.high, high)
+        word &= ~bit
+        for number, counts in kept.counts.items():
+            window = state.plan.windows[number]
+            old = window_bits(window, state.day - 1)
+            new = window_bits(window, state.day)
+            _move(state, kept, counts, (old, new), [window.first + 1, window.last])
+
+
+def _move(
+    state: State, kept: UserDays, counts: IntArray, bits: tuple[Bits, Bits], ages: list[int]
+) -> None:
+    """Count anew those for whom a day entered or left the window; `ages` are theirs."""
+    old, new = bits
+    moved = np.zeros(state.users.count, dtype=bool)
+    for age in ages:
+        if age:  # the running day is empty
+            moved |= with_day(kept, state.day - age, state.users.count)
+    users = np.flatnonzero(moved)
+    low, high = kept.low[users], kept.high[users]
+    change = any_bit(low, high, new).astype(np.int64) - any_bit(low, high, old)
+    np.add.at(counts, state.users.owners[users], change)
+
+
+def with_day(kept: UserDays, day: int, users: int) -> BoolArray:
+    """Which users have the bit of a day. [user]"""
+    low, high = day_bits(np.array([day]))
+    found: BoolArray = (
+        (kept.low[:users] & low[0]) != 0 if low[0] else (kept.high[:users] & high[0]) != 0
+    )
+    return found
+
+
+def lay_out_users(state: State, kept: UserDays, windows: Iterable[int], accounts: int) -> None:
+    """Let a signal count users in its windows, of so many accounts."""
+    kept.make_room(len(state.users.owners))
+    kept.counts = {at: np.zeros(accounts, np.int64) for at in windows}
+    recount_users(state, kept)
+
+
+def recount_users(state: State, kept: UserDays) -> None:
+    """Count, for each window, the users of each account with a bit inside it."""
+    assert state.plan is not None
+    used = state.users.count
+    for window, counts in kept.counts.items():
+        bits = window_bits(state.plan.windows[window], state.day)
+        inside = any_bit(kept.low[:used], kept.high[:used], bits)
+        counts[:] = np.bincount(state.users.owners[:used][inside], minlength=len(counts))
+
+
+def forget_users(state: State, least: int = 10_000) -> None:
+    """Drop users without a rank that left the horizon, where they are most of at least `least`.
+
+    Users are numbered anew: between steps only, when no effects name them any more.
+    """
+    users = state.users
+    if users.count < least:
+        return
+    used = users.count
+    alive = users.last_days[:used] >= state.day - HORIZON_DAYS
+    alive |= users.ranks[:used] != NO_RANK
+    if 2 * int(alive.sum()) <= used:
+        users.take(np.flatnonzero(alive), user_days(state))
