@@ -76,7 +76,7 @@ def control_key(record: Control) -> bytes:
     return (name if name.startswith(RESERVED_PREFIX) else RESERVED_PREFIX + name).encode()
 
 
-class Previous(msgspec.Struct, frozen=True):
+class Previous(msgspec.Struct, frozen=True, gc=False):
     """What the account's last published health said."""
 
     score: float | None
@@ -84,14 +84,14 @@ class Previous(msgspec.Struct, frozen=True):
     as_of: str
 
 
-class ScorecardName(msgspec.Struct, frozen=True):
+class ScorecardName(msgspec.Struct, frozen=True, gc=False):
     """Which scorecard, of which revision of the scoring configuration."""
 
     id: str
     revision: str
 
 
-class DimensionHealth(msgspec.Struct, frozen=True):
+class DimensionHealth(msgspec.Struct, frozen=True, gc=False):
     """A dimension's score 0–100, its effective weight 0–1 and its part of the score in points."""
 
     id: str
@@ -100,14 +100,14 @@ class DimensionHealth(msgspec.Struct, frozen=True):
     contribution: float
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """One part of a change, in points."""
 
     cause: str
     change: float
 
 
-class Driver(msgspec.Struct, frozen=True):
+class Driver(msgspec.Struct, frozen=True, gc=False):
     """A measure's value, its score 0–100, its part of the score and how that changed, in points.
 
     `weight` is its effective weight 0–1, after what is not known has been shared out. A gate is a
@@ -125,7 +125,7 @@ class Driver(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class OverrideHealth(msgspec.Struct, frozen=True):
+class OverrideHealth(msgspec.Struct, frozen=True, gc=False):
     """A score that a person set instead of the computed one, until `expires_at`."""
 
     score: float
@@ -134,7 +134,7 @@ class OverrideHealth(msgspec.Struct, frozen=True):
     expires_at: str
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True, gc=False):
     """An account's health as published in `health.changes`. Σ contribution = score."""
 
     account_id: str

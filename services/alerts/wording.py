@@ -40,14 +40,18 @@ def render_title(title: str, health: Health, severity: str | None) -> str:
 
 
 def reason_text(measure: str, driver: Driver | None, facts: Facts, part: float) -> str:
+    """Why the score moved, in a sentence; a scorecard's rule and an override say why themselves."""
     label = _measure(measure)
     if driver is None:
         return f"{label} is no longer measured."
+    verb = "which costs" if part * facts.sign < 0 else "which adds"
+    effect = f"{verb} {abs(part):.1f} points."
+    if driver.reason:
+        return f"{driver.reason.rstrip('.')}, {effect}"
     then = facts.reference.measures.get(measure) if facts.reference else None
     known = "is not known" if driver.value is None else f"is {_number(driver.value)}"
     was = _was(then, driver.value)
-    verb = "which costs" if part * facts.sign < 0 else "which adds"
-    return f"{label} {known}{was}, {verb} {abs(part):.1f} points."
+    return f"{label} {known}{was}, {effect}"
 
 
 def _was(then: Was | None, value: float | None) -> str:

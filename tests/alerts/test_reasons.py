@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.alerts.decide import reference
 from services.alerts.notifications import reasons
@@ -90,6 +91,13 @@ WELL = health(
 def test_reasons_name_what_got_worse(now: Health, expected: list[str]) -> None:
     found = reasons(Facts(now, reference(WELL)))
     assert [reason.text for reason in found] == expected
+
+
+def test_a_rule_of_the_scorecard_says_why_itself() -> None:
+    cap = Driver("unhappy", None, None, 0.0, -51.0, -51.0, "events", reason="They are unhappy.")
+    now = replace(WELL, score=40.0, drivers=[*WELL.drivers, cap])
+    found = reasons(Facts(now, reference(WELL)))
+    assert [reason.text for reason in found] == ["They are unhappy, which costs 51.0 points."]
 
 
 def test_the_parts_together_are_the_move_of_the_score() -> None:

@@ -173,28 +173,46 @@ def test_the_ledger_says_whether_it_is_equal(counted: int, words: str) -> None:
 
 
 def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
-    driver = {"measure": "days_silent", "value": 21.0, "score": 10.0}
+    driver = {"measure": "silence", "value": 0.8123, "score": 18.8}
+    rule = {"measure": "unhappy", "value": None, "score": None, "contribution": -9.0}
+    rule |= {"reason": "They are waiting."}
     unknown = {"measure": "of_my_own", "value": 2.5, "score": 20.0}
     good = {"measure": "nps", "value": 9.0, "score": 90.0}
     profile = {"name": "Emberly", "size": "E", "mrr": "2812.00", "currency": "EUR"}
     account = {"account_id": "emberly", "profile": profile, "score": 12.4, "band": "critical"}
     accounts = [
-        account | {"change_28d": -51.2, "drivers": [good, unknown, driver]},
+        account | {"change_28d": -51.2, "drivers": [good, unknown, driver, rule]},
         {**account, "profile": {}, "score": None, "change_28d": None, "drivers": []},
     ]
     console = Console(width=100, record=True, file=StringIO())
     console.print(tables.at_risk(accounts), tables.alerts([alert(), alert() | {"reasons": []}]))
     shown = console.export_text()
     assert max(map(len, shown.splitlines())) <= 100
-    for words in ("2 accounts at risk", "21 days without use", "2,812 EUR", "-51", "2026-05-11"):
+    for words in (
+        "2 accounts at risk",
+        "silent for good: 81% likely",
+        "They are waiting.",
+        "2,812 EUR",
+        "-51",
+        "2026-05-11",
+    ):
         assert words in shown
     narrow = Console(width=80, record=True, file=StringIO())
     narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert()], 80))
     shown = narrow.export_text()
     assert max(map(len, shown.splitlines())) <= 80
-    for words in ("21 days without use", "of my own 2.5", "Nps is 2 (was 9)"):
+    for words in (
+        "silent for good: 81% likely",
+        "They are waiting.",
+        "of my own 2.5",
+        "Nps is 2 (was 9)",
+    ):
         assert words in shown, "a reason has a line of its own, and is not broken"
-    assert tables.reasons([good, unknown, driver]) == ["21 days without use", "of my own 2.5"]
+    assert tables.reasons([good, unknown, driver]) == [
+        "silent for good: 81% likely",
+        "They are waiting.",
+        "of my own 2.5",
+    ]
 
 
 def test_every_measure_that_has_words_is_shipped() -> None:

@@ -1,7 +1,7 @@
 """Why a score is what it is, and why it changed: drivers and dimensions that add up exactly."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from services.scoring.engine.table import FloatArray, IntArray
 from shared.events import Cause, DimensionHealth, Driver
 
 PARTS_PER_HUNDREDTH = PARTS_PER_POINT // 100
+UNCHANGED: tuple[float, str, list[Cause]] = 0.0, "events", []
 
 
 class Explained(NamedTuple):
     """What a health record says of an account beside its score."""
 
-    account: int
+    row: int
     shares: IntArray  # [part], hundredths of a point: what the drivers contribute
     silence_risk: float | None
     dimensions: list[DimensionHealth]
@@ -27,24 +28,24 @@ class Explained(NamedTuple):
 
 
 def explain(state: State, accounts: IntArray) -> Iterator[Explained]:
-    """The drivers and dimensions of accounts, given in ascending order, in any order."""
+    """The drivers and dimensions of accounts, given in ascending order; each names its row."""
     assert state.plan is not None
     for rows, scores in score_all(state, accounts):
         numbers = accounts[rows]
         shares = _shares(state, numbers, scores)
-        risks: list[float | None] = [None] * len(numbers)
+        risks = [None] * len(numbers)
         if state.plan.silence_column is not None:
             risks = _rounded(scores.values[state.plan.silence_column], 10_000)
         columns = (
-            numbers.tolist(),
+            rows.tolist(),
             shares.T,
             risks,
             _dimensions(scores, shares),
             _drivers(state, numbers, scores, shares),
         )
-        for account, own, risk, dimensions, drivers in zip(*columns, strict=True):
+        for row, own, risk, dimensions, drivers in zip(*columns, strict=True):
             card_dimensions = dimensions + _others(scores.card, drivers)
-            yield Explained(account, own, risk, card_dimensions, drivers)
+            yield Explained(row, own, risk, card_dimensions, drivers)
 
 
 def _shares(state: State, numbers: IntArray, scores: Scores) -> IntArray:
@@ -63,30 +64,18 @@ def _shares(state: State, numbers: IntArray, scores: Scores) -> IntArray:
     return shares
 
 
-def _rounded(numbers: FloatArray, per_unit: int) -> list[float | None]:
-    """Each a whole number of parts of a unit; None is unknown."""
-    rounded = np.floor(numbers * per_unit + 0.5) / per_unit
-    return [None if each != each else each for each in rounded.tolist()]
+def _rounded(numbers: FloatArray, per_unit: int) -> Any:
+    """Whole numbers of parts of a unit, by account first; NaN, which is written as null, stays."""
+    return (np.floor(numbers * per_unit + 0.5) / per_unit).T.tolist()
 
 
-def _rows(numbers: FloatArray, per_unit: int) -> list[list[float | None]]:
-    """[account][row] of [row, account], rounded likewise."""
-    return [list(row) for row in zip(*(_rounded(row, per_unit) for row in numbers), strict=True)]
-
-
-def _dimensions(scores: Scores, shares: IntArray) -> list[list[DimensionHealth]]:
-    """[account]: the scorecard's own dimensions, and the gate."""
+def _dimensions(scores: Scores, shares: IntArray) -> Iterator[list[DimensionHealth]]:
+    """[account]: the scorecard's own dimensions."""
     card = scores.card
-    points = _rows(scores.dimension_points, 10)
-    weights = _rows(scores.dimension_weights, 10_000)
-    parts = [(shares[card.columns[rows]].sum(axis=0) / 100).tolist() for rows in card.rows]
-    return [
-        [
-            DimensionHealth(identity, score, weight or 0.0, part[at])
-            for identity, score, weight, part in zip(card.dimensions, *one, parts, strict=True)
-        ]
-        for at, one in enumerate(zip(points, weights, strict=True))
-    ]
+    own = np.add.reduceat(shares[card.columns], [rows.start for rows in card.rows], axis=0)
+    points, weights = _rounded(scores.dimension_points, 10), scores.dimension_weights
+    for numbers in zip(points, _rounded(weights, 10_000), (own / 100).T.tolist(), strict=True):
+        yield list(map(DimensionHealth, card.dimensions, *numbers))
 
 
 def _others(card: ScorecardPlan, drivers: list[Driver]) -> list[DimensionHealth]:
@@ -96,13 +85,10 @@ def _others(card: ScorecardPlan, drivers: list[Driver]) -> list[DimensionHealth]
     if card.gate is not None:
         found.append(DimensionHealth("gate", drivers[at].score, 0.0, drivers[at].contribution))
         at += 1
-    found += [
-        DimensionHealth(
-            OVERRIDE if driver.measure == OVERRIDE else "rule", None, 0.0, driver.contribution
-        )
-        for driver in drivers[at:]
-        if driver.reason is not None
-    ]
+    for driver in drivers[at:]:
+        if driver.reason is not None:
+            identity = OVERRIDE if driver.measure == OVERRIDE else "rule"
+            found.append(DimensionHealth(identity, None, 0.0, driver.contribution))
     return found
 
 
@@ -116,62 +102,63 @@ def _drivers(
     names = [plan.parts[part] for part in parts]
     values, points, weights = scores.values[card.parts], scores.points, scores.weights
     if card.gate is not None:
-        takes = gate_takes(card, values[-1])
-        points = np.vstack([points, 100.0 * (1.0 - takes)])
+        points = np.vstack([points, 100.0 * (1.0 - gate_takes(card, values[-1]))])
         weights = np.vstack([weights, np.zeros(len(numbers))])
-    changes = _Changes(state, numbers, shares)
-    columns = _rows(values, 1_000_000), _rows(points, 10), _rows(weights, 10_000)
-    all_shares = shares.T.tolist()
-    for at, (account, rule, own, *numeric) in enumerate(
-        zip(numbers.tolist(), scores.rules.tolist(), all_shares, *columns, strict=True)
+    changes = _Changes(state, numbers, shares, card)
+    columns = (
+        _rounded(values, 1_000_000),
+        _rounded(points, 10),
+        _rounded(weights, 10_000),
+        (shares[card.parts] / 100).T.tolist(),
+    )
+    overrides = state.accounts.overrides
+    for at, (account, rule, *numeric) in enumerate(
+        zip(numbers.tolist(), scores.rules.tolist(), *columns, strict=True)
     ):
-        causes = changes.of(at, card)
+        causes = changes.of(at)
         drivers = [
-            Driver(name, value, score, weight or 0.0, own[part] / 100, *causes.part(part))
-            for name, part, value, score, weight in zip(names, parts, *numeric, strict=True)
+            Driver(name, value, score, weight, contribution, *causes.part(part))
+            for name, part, value, score, weight, contribution in zip(
+                names, parts, *numeric, strict=True
+            )
         ]
-        shown = set(parts)
-        special = []
-        if rule != NO_RULE:
-            special.append((card.rules[rule].part, card.rules[rule].reason))
-        if account in state.accounts.overrides:
-            special.append((len(plan.parts) - 1, state.accounts.overrides[account].reason))
-        for part, reason in special:
-            change = causes.part(part)
-            share = own[part] / 100
+        others = [] if rule == NO_RULE else [(card.rules[rule].part, card.rules[rule].reason)]
+        if account in overrides:
+            others.append((len(plan.parts) - 1, overrides[account].reason))
+        for part, reason in others:
+            share, change = int(shares[part, at]) / 100, causes.part(part)
             drivers.append(Driver(plan.parts[part], None, None, 0.0, share, *change, reason))
-            shown.add(part)
-        drivers += causes.gone(shown)
+        if causes.may_be_gone:
+            drivers += causes.gone({*parts, *(part for part, _ in others)})
         yield drivers
 
 
 class _Changes:
     """What changed the contributions of some accounts since their last publications."""
 
-    def __init__(self, state: State, numbers: IntArray, shares: IntArray) -> None:
+    def __init__(
+        self, state: State, numbers: IntArray, shares: IntArray, card: ScorecardPlan
+    ) -> None:
         assert state.plan is not None
-        self.state, self.plan, self.numbers = state, state.plan, numbers.tolist()
-        before = state.published
-        change = shares - before.shares[:, numbers]
+        self.state, self.plan, self.card, self.numbers = state, state.plan, card, numbers.tolist()
+        self.before = state.published.shares[:, numbers].astype(np.int64)
+        change = shares - self.before
         time = (state.time_parts[:, numbers] + PARTS_PER_HUNDREDTH // 2) // PARTS_PER_HUNDREDTH
         time = np.where(state.accounts.news[numbers], time, change)
-        is_first = before.sequences[numbers] == 0
+        is_first = state.published.sequences[numbers] == 0
         change[:, is_first] = time[:, is_first] = 0
         time[-1] = 0
+        own = np.isin(np.arange(len(shares)), card.parts)
+        self.elsewhere = np.any(self.before[~own], axis=0).tolist()
         self.change, self.time = change.T.tolist(), time.T.tolist()
-        self.before = before.shares[:, numbers].T.tolist()
 
-    def of(self, at: int, card: ScorecardPlan) -> "_Causes":
+    def of(self, at: int) -> "_Causes":
         """Those of one account."""
         account = self.numbers[at]
-        return _Causes(
-            self.plan,
-            self.change[at],
-            self.time[at],
-            self.before[at],
-            self.state.published.gone.get(account, {}),
-            _rest_causes(self.state, account, card),
-        )
+        gone = self.state.published.gone.get(account, {})
+        before = self.before[:, at].tolist() if self.elsewhere[at] else []
+        causes = _rest_causes(self.state, account, self.card)
+        return _Causes(self.plan, self.change[at], self.time[at], before, gone, causes)
 
 
 class _RestCauses(NamedTuple):
@@ -188,7 +175,8 @@ def _rest_causes(state: State, account: int, card: ScorecardPlan) -> _RestCauses
     most = profile = "late" if accounts.late[account] else "events"
     if before.sequences[account]:
         heading = before.heading(account)
-        if not same(before.profiles[account], accounts.profiles[account]):
+        old, new = before.profiles[account], accounts.profiles[account]
+        if old is not new and not same(old, new):
             profile = "profile"
         if (heading.scorecard, heading.revision) != (card.id, state.plan.revision):
             most = profile = "scorecard"
@@ -201,15 +189,20 @@ class _Causes(NamedTuple):
     plan: Plan
     change: list[int]
     time: list[int]
-    before: list[int]
+    before: list[int]  # none at all if only the scorecard's own parts contributed
     gone_names: dict[str, int]
     causes: _RestCauses
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether something contributed that is no part of the scorecard."""
+        return bool(self.before or self.gone_names)
 
     def part(self, part: int) -> tuple[float, str, list[Cause]]:
         """A change in points, its cause, and its parts."""
         change, time = self.change[part], self.time[part]
         if not change and not time:
-            return 0.0, "events", []
+            return UNCHANGED
         cause = self.causes.most
         if part == len(self.plan.parts) - 1:
             cause = OVERRIDE

@@ -28,12 +28,11 @@ def publish(
     shares = np.empty((len(rows), len(published.shares)), np.int16)
     records: list[tuple[str, bytes]] = []
     for explained in explain(state, numbers):
-        row = int(np.searchsorted(numbers, explained.account))
-        shares[row] = explained.shares
-        health = shown.health(row, explained)
+        shares[explained.row] = explained.shares
+        health = shown.health(explained)
         record = encode(health)
         records.append((health.account_id, record))
-        effects.health[explained.account] = HealthRow(
+        effects.health[shown.accounts[explained.row]] = HealthRow(
             record,
             health.sequence,
             health.score,
@@ -119,19 +118,19 @@ class _Shown:
         published = state.published
         numbers, tenths = evaluation.accounts[rows], evaluation.tenths[rows]
         self.state, self.as_of, self.mode = state, as_of, mode
+        self.accounts = numbers.tolist()
         self.tenths, self.computed = tenths.tolist(), evaluation.computed[rows].tolist()
         self.coverage = evaluation.coverage[rows].tolist()
         self.headings = headings.tolist()
         self.sequences = published.sequences[numbers].tolist()
-        self.before = [
-            column[numbers].tolist()
-            for column in (published.tenths, published.headings, published.as_of_ms)
-        ]
+        self.before = published.tenths[numbers].tolist(), published.headings[numbers].tolist()
+        moments, self.moments = np.unique(published.as_of_ms[numbers], return_inverse=True)
+        self.times = [iso_time(at_ms) for at_ms in moments.tolist()]
         self.changes = [_changes(state, numbers, tenths, back) for back in (8, 29)]
 
-    def health(self, row: int, explained: Explained) -> Health:
+    def health(self, explained: Explained) -> Health:
         """The health record of a row."""
-        state, account = self.state, explained.account
+        state, row, account = self.state, explained.row, self.accounts[explained.row]
         heading = state.published.known_headings[self.headings[row]]
         override = state.accounts.overrides.get(account)
         computed = self.computed[row]
@@ -159,9 +158,9 @@ class _Shown:
         )
 
     def _previous(self, row: int) -> Previous:
-        tenths, heading, as_of_ms = (column[row] for column in self.before)
+        tenths, heading = (column[row] for column in self.before)
         band = self.state.published.known_headings[heading].band
-        return Previous(_points(tenths), band, iso_time(as_of_ms))
+        return Previous(_points(tenths), band, self.times[self.moments[row]])
 
 
 def _points(tenths: int) -> float | None:

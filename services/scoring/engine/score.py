@@ -88,11 +88,12 @@ def interpolate(curves: Curves, values: FloatArray) -> FloatArray:
     """Each curve's y at its values, [measure, account]: NaN where a value is."""
     values = np.clip(values, curves.least, curves.most)
     count, segments = curves.starts.shape
-    segment = np.repeat(np.arange(count)[:, None] * segments, values.shape[1], axis=1)
+    passed = np.zeros(values.shape, np.min_scalar_type(segments))
     for number in range(1, segments):
-        segment += values >= curves.starts[:, number, None]
-    slopes, starts = curves.slopes.ravel()[segment], curves.starts.ravel()[segment]
-    scores: FloatArray = curves.heights.ravel()[segment] + slopes * (values - starts)
+        passed += values >= curves.starts[:, number, None]
+    segment = passed + (np.arange(count) * segments)[:, None]
+    slopes, starts = curves.slopes.take(segment), curves.starts.take(segment)
+    scores: FloatArray = curves.heights.take(segment) + slopes * (values - starts)
     return scores
 
 

@@ -31,6 +31,8 @@ HOLIDAYS = {
     "JP": {(1, 1), (1, 2), (1, 3), (5, 3), (5, 4), (5, 5), (8, 13), (8, 14), (11, 3), (11, 23)},
 }
 """Month and day; the movable ones are left out."""
+WAIT_DAYS = {"storm": 7, "unhappy": 40, "content": 3}
+"""How long a question waits for its answer: one of those who struggle is a hard one."""
 MILESTONES = ("kick-off", "data imported", "team invited", "first report", "handover")
 BACKEND, WEB = "backend", "web"
 """Where events come from: enterprises have servers of their own, the others a browser."""
@@ -56,7 +58,7 @@ def on_day(
     found = []
     for account in customers:
         chance = random.Random(f"{seed}/{account.id}/{day}")
-        for number, (hour, event) in enumerate(_life(chance, account, day, on)):
+        for number, (hour, event) in enumerate(_life(chance, account, day, on, seed)):
             at = midnight + timedelta(milliseconds=int(hour * 3_600_000))
             found.append((at, native(account, f"{account.id}-{day}-{number}", at, event)))
     found.sort(key=lambda each: (each[0], each[1]["id"]))
@@ -84,7 +86,9 @@ def is_day_off(account: Account, on: date) -> bool:
     return on.weekday() >= 5 or (on.month, on.day) in HOLIDAYS[account.country]
 
 
-def _life(chance: random.Random, account: Account, day: int, on: date) -> Iterator[Moment]:
+def _life(
+    chance: random.Random, account: Account, day: int, on: date, seed: int
+) -> Iterator[Moment]:
     if day < account.first_day or (account.story == "churned" and day > account.ends):
         return
     if day == account.first_day:
@@ -94,6 +98,7 @@ def _life(chance: random.Random, account: Account, day: int, on: date) -> Iterat
         if chance.random() < likely:
             yield from _use(chance, account, person)
     yield from _voice(chance, account, day)
+    yield from _support(account, day, seed)
     yield from _turns(account, day)
 
 
@@ -118,17 +123,41 @@ def use(chance: random.Random, person: Person) -> Event:
 
 
 def _voice(chance: random.Random, account: Account, day: int) -> Iterator[Moment]:
-    """What an account says: answers to surveys, and questions to support when it struggles."""
-    activity = account.activity(day)
-    storm = account.story == "support storm" and account.begins < day < account.ends
-    unhappy = storm or (activity < 0.6 and account.story != "wavering")
-    asked = 0.06 if account.story == "wavering" else 0.02
-    if activity and chance.random() < asked:
-        yield 15.0, answer(chance.randint(1, 6) if unhappy else chance.randint(8, 10))
-    likely = 0.9 if storm else 0.12 if unhappy else 0.04
-    for number in range(3 if storm else 1):
-        if activity and chance.random() < likely:
-            yield 16.0 + number, ticket(f"{account.id}-{day}-{number}", urgent=unhappy)
+    """What an account says: answers to surveys, worse ones when it struggles."""
+    mood = _mood(account, day)
+    likely = 0.06 if account.story == "wavering" else 0.25 if mood == "storm" else 0.02
+    if account.activity(day) and chance.random() < likely:
+        yield 15.0, answer(chance.randint(8, 10) if mood == "content" else chance.randint(1, 6))
+
+
+def _support(account: Account, day: int, seed: int) -> Iterator[Moment]:
+    """The questions to support that are opened on a day, and those that are solved."""
+    mood = _mood(account, day)
+    for ticket_id in _opened(account, day, seed):
+        yield 16.0, ticket(ticket_id, urgent=mood != "content")
+    for then, wait_days in WAIT_DAYS.items():
+        opened_on = day - wait_days
+        if opened_on >= account.first_day and _mood(account, opened_on) == then:
+            for ticket_id in _opened(account, opened_on, seed):
+                yield 17.0, solved(ticket_id)
+
+
+def _opened(account: Account, day: int, seed: int) -> list[str]:
+    """The ids of the questions that an account asks on a day."""
+    chance = random.Random(f"{seed}/{account.id}/{day}/tickets")
+    mood = _mood(account, day)
+    likely = {"storm": 0.9, "unhappy": 0.12, "content": 0.04}[mood]
+    if not account.activity(day):
+        return []
+    count = 3 if mood == "storm" else 1
+    return [f"{account.id}-{day}-{at}" for at in range(count) if chance.random() < likely]
+
+
+def _mood(account: Account, day: int) -> str:
+    if account.story == "support storm" and account.begins < day < account.ends:
+        return "storm"
+    struggles = account.activity(day) < 0.6 and account.story != "wavering"
+    return "unhappy" if struggles else "content"
 
 
 def answer(score: int) -> Event:
@@ -140,6 +169,11 @@ def ticket(ticket_id: str, *, urgent: bool) -> Event:
     """A question to support."""
     properties = {"ticket_id": ticket_id, "priority": "high" if urgent else "normal"}
     return {"type": "support.ticket_opened", "properties": properties}
+
+
+def solved(ticket_id: str) -> Event:
+    """A question that support has answered."""
+    return {"type": "support.ticket_solved", "properties": {"ticket_id": ticket_id}}
 
 
 def _turns(account: Account, day: int) -> Iterator[Moment]:

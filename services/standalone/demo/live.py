@@ -21,7 +21,7 @@ CAST = {
     "comeback": ("silent", "fading"),
     "more seats": ("steady",),
 }
-"""Customers of which stories play in an act."""
+"""Customers of which stories play in an act; those of the first come first."""
 UNREST_SECONDS = 40
 RETURN_SECONDS = 45
 WON_BACK_SECONDS = (150, 180)
@@ -37,10 +37,12 @@ class Live:
         self._customers = customers
         self._weights = [len(there(account, TODAY)) for account in customers]
         chance = random.Random(f"{seed}/cast")
-        self._cast = {}
+        self._cast: dict[str, list[Account]] = {}
         for act, stories in CAST.items():
-            cast = [account for account in customers if account.story in stories]
-            self._cast[act] = chance.sample(cast, len(cast))
+            self._cast[act] = []
+            for story in stories:
+                cast = [account for account in customers if account.story == story]
+                self._cast[act] += chance.sample(cast, len(cast))
 
     def second(self, number: int) -> list[Event]:
         """The events of one second (from 0) since going live, ascending in time."""

@@ -20,13 +20,12 @@ STYLES = {
     "healthy": "green",
 }
 WORDS = {
-    "days_silent": "{:.0f} days without use",
+    "silence": "silent for good: {:.0%} likely",
     "login_rate_28d": "{:.0%} of seats in use",
-    "active_users_28d": "active people: {:.0f}",
-    "activity_change": "use {:+.0%} in 28 days",
-    "features_28d": "features in use: {:.0f}",
+    "active_days_90d": "used on {:.0f} of 90 days",
+    "features_90d": "features in use: {:.0f}",
     "nps": "would recommend us: {:.0f} of 10",
-    "tickets_per_user": "{:.1f} tickets a user",
+    "tickets_rate": "questions: {:.1f} times as many",
 }
 """How the shipped scorecards' measures read."""
 
@@ -56,7 +55,10 @@ def at_risk(accounts: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) ->
 
 
 def reasons(drivers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The weakest measures in words, the worst first; among equally bad ones the plainest first."""
+    """What holds the score down, in words: a rule, then the weakest measures, the worst first.
+
+    Among equally bad measures the plainest comes first.
+    """
     plain = list(WORDS)
 
     def rank(driver: Mapping[str, Any]) -> tuple[int, int]:
@@ -65,8 +67,9 @@ def reasons(drivers: Sequence[Mapping[str, Any]]) -> list[str]:
         return driver["score"] // SCORE_STEP, place
 
     weak = [one for one in drivers if one["score"] is not None and one["score"] < WEAK_SCORE]
-    worst = sorted(weak, key=rank)[:REASONS_MAX]
-    return [reason(one["measure"], one["value"]) for one in worst]
+    rules = [one for one in drivers if one.get("reason") and one["contribution"] < 0]
+    worst = [*rules, *sorted(weak, key=rank)][:REASONS_MAX]
+    return [one.get("reason") or reason(one["measure"], one["value"]) for one in worst]
 
 
 def reason(measure: str, value: float | None) -> str:
