@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The page's scorecard in a directory of its own."""
-    (scorecards,) = blocks("yaml")
+    scorecards, *_ = blocks("yaml")
     (tmp_path / "my-config").mkdir()
     (tmp_path / "my-config" / "scorecards.yaml").write_text(scorecards)
     return tmp_path / "my-config"
