@@ -44,7 +44,7 @@ def _users(state: State, touched: IntArray) -> Columns:
     return [
         users.owners[touched].tolist(),
         users.table.hashes[touched].view(np.int64).tolist(),
-        [users.names.text(user) for user in touched.tolist()],
+        users.names.texts(touched),
         users.last_days[touched].tolist(),
         [state.day] * len(touched),
         _bits(state, touched),

@@ -99,7 +99,7 @@ def turn_users(state: State) -> None:
     low, high = day_bits(np.array([state.day]))
     for kept in user_days(state):
         word, bit = (kept.low, low) if low[0] else (kept.high, high)
-        word &= ~bit
+        word[np.flatnonzero(word & bit)] &= ~bit[0]
         for number, counts in kept.counts.items():
             window = state.plan.windows[number]
             old = window_bits(window, state.day - 1)

@@ -51,9 +51,20 @@ class Names:
 
     def text(self, number: int) -> str | None:
         """A text; None where it was erased."""
-        if number in self.nameless:
-            return None
-        return self.arena[self._place(number)].tobytes().decode()
+        return self.texts(np.array([number]))[0]
+
+    def texts(self, numbers: IntArray) -> list[str | None]:
+        """Many texts at once."""
+        blocks = numbers // _BLOCK
+        places = blocks[:, None] * _BLOCK + np.arange(_BLOCK)
+        before = np.where(places < numbers[:, None], self.lengths.take(places, mode="clip"), 0)
+        starts = self.starts[blocks] + before.sum(axis=1, dtype=np.int64)
+        ends = (starts + self.lengths[numbers]).tolist()
+        kept = zip(numbers.tolist(), starts.tolist(), ends, strict=True)
+        return [
+            None if number in self.nameless else self.arena[start:end].tobytes().decode()
+            for number, start, end in kept
+        ]
 
     def erase(self, number: int) -> None:
         """Let nothing remain of a text but its length."""
@@ -74,10 +85,14 @@ class Names:
         return taken
 
 
-def roomy(array: Any, size: int, fill: int = 0) -> Any:
+def roomy(array: Any, size: int) -> Any:
     """The array, or a copy with a quarter more room than is needed now."""
-    if len(array) >= size:
-        return array
-    larger = np.full(size + max(64, size // 4), fill, dtype=array.dtype)
-    larger[: len(array)] = array
+    return array if len(array) >= size else resized(array, size + max(64, size // 4))
+
+
+def resized(array: Any, size: int) -> Any:
+    """A copy of just this size; pages of it that hold nothing but zeros take no memory yet."""
+    larger = np.zeros(size, dtype=array.dtype)
+    if array.any():
+        larger[: len(array)] = array
     return larger

@@ -151,21 +151,24 @@ def _tell(
 ) -> None:
     """A record for each user whose rank changed, by account and user; the nameless have none."""
     users = state.users
-    told: list[RankChanged] = []
-    for user, before, score in zip(changed.tolist(), old.tolist(), tenths.tolist(), strict=True):
-        name = users.names.text(user)
-        if name is not None:
-            told.append(_changed(state, user, name, (before, users.ranks[user]), score, as_of_ms))
-    told.sort(key=lambda each: (each.key, each.name.encode()))
-    effects.ranks += told
+    names, now = users.names.texts(changed), users.ranks[changed]
+    columns = (changed, users.owners[changed], old, now, tenths)
+    ids, as_of = state.accounts.ids, iso_time(as_of_ms)
+    told = [
+        _told(user, ids[owner], name, (before, rank), score / 10, as_of)
+        for name, user, owner, before, rank, score in zip(
+            names, *(column.tolist() for column in columns), strict=True
+        )
+        if name is not None
+    ]
+    effects.ranks += sorted(told, key=lambda each: (each.key, each.name.encode()))
 
 
-def _changed(
-    state: State, user: int, name: str, ranks: tuple[int, int], tenths: int, as_of_ms: int
+def _told(
+    user: int, account_id: str, name: str, ranks: tuple[int, int], score: float, as_of: str
 ) -> RankChanged:
-    account_id = state.accounts.ids[state.users.owners[user]]
     before, now = (None if rank == NO_RANK else RANKS[rank] for rank in ranks)
-    record = RankChange(account_id, name, now, before, tenths / 10, iso_time(as_of_ms))
+    record = RankChange(account_id, name, now, before, score, as_of)
     return RankChanged(user, account_id.encode(), encode(record), name)
 
 
@@ -181,16 +184,18 @@ def forget_person(state: State, user_id: str, at_ms: int, effects: Effects) -> N
     users, count = state.users, state.accounts.count
     hashes = np.full(count, xxh3_64_intdigest(key, state.hash_seed), np.uint64)
     found = users.table.find(user_keys(hashes, np.arange(count)))
-    named = [user for user in found[found >= 0].tolist() if users.names.text(user) is not None]
+    named = found[found >= 0]
+    named = named[[name is not None for name in users.names.texts(named)]]
+    ranked = named[users.ranks[named] != NO_RANK]
+    ids, as_of = state.accounts.ids, iso_time(state.clock.now_ms or 0)
     told = [
-        _changed(state, user, user_id, (users.ranks[user], NO_RANK), 0, state.clock.now_ms or 0)
-        for user in named
-        if users.ranks[user] != NO_RANK
+        _told(user, ids[users.owners[user]], user_id, (users.ranks[user], NO_RANK), 0, as_of)
+        for user in ranked.tolist()
     ]
     effects.ranks += sorted(told, key=lambda each: each.key)
-    for user in named:
+    for user in named.tolist():
         users.names.erase(user)
-    effects.users.append(np.array(named, np.int64))
+    effects.users.append(named)
 
 
 def drop_ranks(state: State, effects: Effects) -> None:

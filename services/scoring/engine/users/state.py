@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.engine.table import HashArray, HashTable, IntArray
-from services.scoring.engine.users.names import Names, roomy
+from services.scoring.engine.users.names import Names, resized, roomy
 from shared.configuration import RANKS
 
 NO_RANK = -1
@@ -29,7 +29,8 @@ class UserDays:
 
     def make_room(self, users: int) -> None:
         """Let the words hold so many users."""
-        self.low, self.high = roomy(self.low, users), roomy(self.high, users)
+        if len(self.low) < users:
+            self.low, self.high = resized(self.low, users), resized(self.high, users)
 
 
 @dataclass
