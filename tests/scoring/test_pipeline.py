@@ -1,5 +1,6 @@
 """The pipeline on a real broker and database: fence, relay, and a log that is another."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,7 +15,15 @@ from services.scoring.pipeline import Scoring, groups
 from services.scoring.store import save
 from shared import database, kafka, topics
 from shared.database import transaction
-from shared.events import CONFIG, HEALTH_CHANGES, LOG, TICK, Marker, decode_health
+from shared.events import (
+    CONFIG,
+    ENGAGEMENT_CHANGES,
+    HEALTH_CHANGES,
+    LOG,
+    TICK,
+    Marker,
+    decode_health,
+)
 from shared.offsets import Fenced
 from shared.runtime import UserError
 from shared.settings import Settings
@@ -75,11 +84,11 @@ def scoring(engine: AsyncEngine, producer: AIOKafkaProducer, owner: str = "one")
     return Scoring(engine, producer, owner=owner, moved_by="events", now_ms=lambda: START_MS)
 
 
-async def sent(settings: Settings) -> list[tuple[bytes, bytes]]:
-    """All of `health.changes` but its marker."""
+async def sent(settings: Settings, topic: str = HEALTH_CHANGES) -> list[tuple[bytes, bytes]]:
+    """All of a topic but its marker."""
     consumer = kafka.reader(settings)
     await consumer.start()
-    place = TopicPartition(HEALTH_CHANGES, 0)
+    place = TopicPartition(topic, 0)
     consumer.assign([place])
     consumer.seek(place, 0)
     found: list[ConsumerRecord] = []
@@ -105,8 +114,8 @@ async def rows(engine: AsyncEngine, table: str) -> list[tuple[object, ...]]:
 
 async def everything(engine: AsyncEngine) -> dict[str, list[tuple[object, ...]]]:
     """All that scoring keeps."""
-    tables = ("partition", "account", "fact", "day_sum", "day_set", "active_day", "seen", "health",
-              "history", "outbox", "held", "quarantine", "configuration", "signal")  # fmt: skip
+    tables = ("partition", "account", "fact", "day_sum", "day_set", "active_day", "account_user",
+              "seen", "health", "history", "outbox", "held", "quarantine", "configuration", "signal")  # fmt: skip
     return {table: await rows(engine, table) for table in tables}
 
 
@@ -227,6 +236,25 @@ async def test_a_new_log_starts_with_every_newest_record_and_drops_what_is_known
     third = scoring(engine, producer)
     assert await third.load(0, Marker("log-2", 1)) == len(FIRST)
     assert names(await sent(settings))[already + len(again) :] == [CONFIG]
+
+
+async def test_ranks_are_told_and_told_again_in_a_new_log(
+    engine: AsyncEngine, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    used = [event(f"{user}-{at}", START_MS + at, user_id=user) for user in "ab" for at in (0, 1)]
+    records = [*FIRST[:2], *used, tick(START_MS + DAY_MS)]
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    await room.handle(0, log_of(records))
+    told = await sent(settings, ENGAGEMENT_CHANGES)
+    changes = [json.loads(value) for _, value in told]
+    assert [(change["user_id"], change["rank"]) for change in changes] == [("a", "B"), ("b", "B")]
+    assert [key for key, _ in told] == [b"acme", b"acme"]
+    assert len(await rows(engine, "outbox")) == 1
+    successor = scoring(engine, producer)
+    await successor.load(0, Marker("log-2", 1))
+    again = await sent(settings, ENGAGEMENT_CHANGES)
+    assert again == [*told, *told, *told], "the outbox that was left, then the newest of each"
 
 
 async def test_another_number_of_partitions_than_the_database_knows_is_refused(
