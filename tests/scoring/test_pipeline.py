@@ -115,7 +115,8 @@ async def rows(engine: AsyncEngine, table: str) -> list[tuple[object, ...]]:
 async def everything(engine: AsyncEngine) -> dict[str, list[tuple[object, ...]]]:
     """All that scoring keeps."""
     tables = ("partition", "account", "fact", "day_sum", "day_set", "active_day", "account_user",
-              "seen", "health", "history", "outbox", "held", "quarantine", "configuration", "signal")  # fmt: skip
+              "seen", "health", "history", "outbox", "held", "quarantine", "configuration",
+              "signal")  # fmt: skip
     return {table: await rows(engine, table) for table in tables}
 
 
