@@ -134,6 +134,45 @@ class OverrideHealth(msgspec.Struct, frozen=True, gc=False):
     expires_at: str
 
 
+class AccountSignal(msgspec.Struct, frozen=True):
+    """Something that happened at an account and that no number carries; told once, by its id."""
+
+    id: str
+    kind: str
+    user_id: str | None
+    subject: str | None
+    time: str
+    data: dict[str, Any] = {}
+
+
+class MatrixCell(msgspec.Struct, frozen=True):
+    """Where an account stands in the utilisation matrix, and what is suggested."""
+
+    x: int | None
+    y: int | None
+    stage: str | None
+    action: str | None
+
+
+class MilestoneHealth(msgspec.Struct, frozen=True):
+    """A milestone of the onboarding: its sub-score 0–100, null while it counts for nothing."""
+
+    id: str
+    status: str
+    score: float | None
+    due_on: str
+    done_on: str | None
+
+
+class OnboardingHealth(msgspec.Struct, frozen=True):
+    """How the onboarding goes; its score is the mean of the milestones' scores."""
+
+    status: str
+    started_on: str
+    score: float | None
+    milestones: list[MilestoneHealth]
+
+
 class Health(msgspec.Struct, frozen=True, gc=False):
     """An account's health as published in `health.changes`. Σ contribution = score."""
 
@@ -154,11 +193,11 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     silence_risk: float | None = None
     stale: bool = False
     override: OverrideHealth | None = None
-    signals: list[Any] = []
+    signals: list[AccountSignal] = []
     crosses: None = None
     engagement: Mapping[str, int] = {}
-    matrix: None = None
-    onboarding: None = None
+    matrix: MatrixCell | None = None
+    onboarding: OnboardingHealth | None = None
     computed_score: float | None = None
     building_history: bool = False
 

@@ -10,12 +10,12 @@ def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
     """A line for each file of a checked document, those as shipped being said, and its revision."""
     holds = _holds(parse(document))
     lines = [
-        f"{part}.yaml".ljust(16)
+        f"{part}.yaml".ljust(17)
         + holds.get(part, "")
         + (" (as shipped)" if part in shipped else "")
         for part in document
     ]
-    return "\n".join([*lines, f"{'revision':<16}{revision(document)}"])
+    return "\n".join([*lines, f"{'revision':<17}{revision(document)}"])
 
 
 def _holds(configuration: Configuration) -> dict[str, str]:
@@ -29,6 +29,17 @@ def _holds(configuration: Configuration) -> dict[str, str]:
         "routing": _counted(routing.destinations, "destination"),
         "people": _people(len(configuration.people.people)),
         "engagement": _engagement(configuration.engagement),
+    } | _success(configuration)
+
+
+def _success(configuration: Configuration) -> dict[str, str]:
+    matrix, onboarding = configuration.matrix, configuration.onboarding
+    success_map = configuration.success_map
+    cells = [cell for row in matrix.cells for cell in row] if matrix else []
+    return {
+        "matrix": f"{_counted(cells, 'cell')}, {_counted({one.stage for one in cells}, 'stage')}",
+        "onboarding": _counted(onboarding.milestones if onboarding else (), "milestone"),
+        "success_map": _counted(success_map.problems if success_map else (), "problem"),
     }
 
 

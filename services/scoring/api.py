@@ -5,46 +5,32 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Query, Response
-from fastapi import Path as InPath
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.scoring import act_routes, user_routes
+from services.scoring import act_routes, success_routes, user_routes
 from services.scoring.acts import Acts, unknown_account
 from services.scoring.engine.calendar import DAYS, EPOCH
 from services.scoring.queries import (
-    FILTERS,
     Page,
     select_account,
     select_accounts,
-    select_bands,
     select_history,
     select_partitions,
     select_sources,
 )
-from services.scoring.reading import READ, Reading
+from services.scoring.reading import JSON, READ, AccountChoice, AccountId, Reading, chosen
 from shared import problems
 from shared.access import Keyring
 from shared.http import application
-from shared.problems import LIMIT_DEFAULT, LIMIT_MAX, Problem
-
-JSON = "application/json"
+from shared.problems import LIMIT_DEFAULT, LIMIT_MAX
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
-Text = Annotated[str, StringConstraints(pattern=problems.WITHOUT_NUL)]
-AccountId = Annotated[str, InPath(pattern=problems.WITHOUT_NUL)]
 
 
-class AccountFilters(BaseModel, extra="forbid"):
-    """Which accounts, in which order; `q` looks into names and ids, `closed` lists those too."""
+class AccountFilters(AccountChoice):
+    """Which accounts, in which order."""
 
-    band: list[Text] = []
-    csm: Text | None = None
-    size: Text | None = None
-    stage: Text | None = None
-    plan: Text | None = None
-    q: Text | None = None
-    closed: bool = False
     sort: Literal["score", "-score", "change_7d", "change_28d", "account_id"] = "score"
     cursor: str | None = None
     limit: Limit = LIMIT_DEFAULT
@@ -86,6 +72,7 @@ def create_app(database: AsyncEngine, keyring: Keyring, acts: Acts) -> FastAPI:
     app.state.acts = acts
     app.include_router(routes)
     app.include_router(act_routes.routes)
+    app.include_router(success_routes.routes)
     app.include_router(user_routes.routes)
     return app
 
@@ -97,12 +84,7 @@ routes = APIRouter()
 async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading) -> Response:
     """Accounts by their health, the worst first."""
     after = problems.read_cursor(filters.cursor, Page)
-    known = await select_bands(reading)
-    for band in filters.band:
-        if known and band not in known:
-            raise Problem(422, "unknown_band", f"{band!r} is no band; there are: {_list(known)}.")
-    given = {name: getattr(filters, name) for name in ("band", "q", "closed", *FILTERS)}
-    wanted = {name: value for name, value in given.items() if value}
+    wanted = await chosen(filters, reading)
     rows = await select_accounts(reading, wanted, filters.sort, after, filters.limit + 1)
     shown = rows[: filters.limit]
     more = len(rows) > filters.limit
@@ -132,10 +114,6 @@ async def history(
     if more is not None:
         cursor = problems.write_cursor(_NextDay(_day_number(date.fromisoformat(more), 0)))
     return problems.page([msgspec.to_builtins(row) for row in rows[: days.limit]], cursor)
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names)
 
 
 @routes.get("/v1/partitions", dependencies=READ)

@@ -37,15 +37,16 @@ from services.scoring.engine.state import (
     SignalState,
     State,
 )
+from services.scoring.engine.success.onboarding import follow
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import distinct
 from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
 from services.scoring.rows import Outgoing, unpack
-from services.scoring.tables import erased, freshness, published, users
+from services.scoring.tables import erased, freshness, published, success, users
 from services.scoring.tables.partition import Reader
 from shared.configuration import HORIZON_DAYS
-from shared.events import CONFIG, ENGAGEMENT_CHANGES, HEALTH_CHANGES, Config, decode_control
+from shared.events import Config, decode_control
 from shared.offsets import Claim, confirm
 from shared.runtime import UserError
 
@@ -85,6 +86,7 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
         await erased.load(reader, state)
         await _load_history(reader, state)
         await freshness.load(reader, state)
+        await success.load(reader, state)
         await load_seen(connection, state, _buckets_in_use(state))
         await _load_receipts(reader, state)
     for day, number, key, value in await reader.rows("held", "day, number, key, value", "number"):
@@ -94,16 +96,6 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
     return Loaded(
         state, [(number, unpack(packed)) for number, packed in outbox], row.relayed_log_id
     )
-
-
-async def load_newest(connection: AsyncConnection, state: State) -> Outgoing:
-    """What a new log starts with: the configuration, and every newest record."""
-    reader = Reader(connection, state.partition)
-    records = [(CONFIG.encode(), state.active_config)] if state.active_config else []
-    return {
-        ENGAGEMENT_CHANGES: await users.newest_records(reader),
-        HEALTH_CHANGES: records + await published.newest_records(reader),
-    }
 
 
 async def _load_plan(reader: Reader, state: State) -> None:
@@ -122,6 +114,7 @@ async def _load_plan(reader: Reader, state: State) -> None:
     state.profile_numbers = np.full((len(plan.profile_numbers), 16), np.nan)
     state.profile_matches = np.zeros((len(plan.conditions), 16), bool)
     keep_parts(state, ())
+    follow(state, None)
     for number, kept in enumerate(state.signals):
         if isinstance(kept, DaySets | UserDays):
             kept.counts = {at: np.zeros(16, np.int64) for at in plan.windows_of(number)}

@@ -15,7 +15,8 @@ from services.scoring.engine.decode import Batch, Columns
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
-from services.scoring.load import Loaded, load, load_newest, load_seen, refuse_other_count
+from services.scoring.load import Loaded, load, load_seen, refuse_other_count
+from services.scoring.newest import load_newest
 from services.scoring.rows import Outgoing, Rows, rows_of
 from services.scoring.sources import forget_sources, measure_sources, tell_turns
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions

@@ -10,9 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.engine.calendar import iso_day
+from shared.configuration import Configuration, parse
 from shared.times import iso_time
 
-FILTERS = ("csm", "size", "stage", "plan")
+PROFILE_FILTERS = ("csm", "size", "stage", "plan")
+SUCCESS_FILTERS = ("matrix_stage", "matrix_x", "matrix_y", "onboarding")
+FILTERS = (*PROFILE_FILTERS, *SUCCESS_FILTERS)
 SORTS = {
     "score": "coalesce(score, 1e9)",
     "-score": "-coalesce(score, -1e9)",
@@ -42,19 +45,14 @@ async def select_accounts(
     limit: int,
 ) -> Sequence[tuple[float, str, str]]:
     """(sort value, account id, health record as JSON text) of the accounts, in order."""
-    conditions = ["true" if "closed" in filters else OPEN]
-    values: dict[str, Any] = {"limit": limit}
-    for name, wanted in filters.items():
-        if name == "closed":
-            continue
-        conditions.append(_condition(name))
-        values[name] = _pattern(wanted) if name == "q" else wanted
+    conditions, values = conditions_of(filters)
+    values["limit"] = limit
     if after is not None:
         conditions.append(f'({SORTS[sort]}, account_id COLLATE "C") > (:after_value, :after_id)')
         values |= {"after_value": after.value, "after_id": after.account_id}
     rows = await connection.execute(
         text(
-            f"SELECT {SORTS[sort]}, account_id, record::text FROM scoring.health"
+            f"SELECT {SORTS[sort]}, account_id, record::text FROM scoring.health h"
             f" WHERE {' AND '.join(conditions)}"
             ' ORDER BY 1, account_id COLLATE "C" LIMIT :limit'
         ),
@@ -63,11 +61,27 @@ async def select_accounts(
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+def conditions_of(filters: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """What `scoring.health h` must be to be meant, and the values that this needs."""
+    conditions = ["true" if "closed" in filters else OPEN]
+    values: dict[str, Any] = {}
+    for name, wanted in filters.items():
+        if name != "closed":
+            conditions.append(_condition(name))
+            values[name] = _pattern(wanted) if name == "q" else wanted
+    return conditions, values
+
+
 def _condition(name: str) -> str:
     if name == "band":
         return "band = ANY(:band)"
     if name == "q":
         return "(account_id ILIKE :q OR profile->>'name' ILIKE :q)"
+    if name in SUCCESS_FILTERS:
+        return (
+            "EXISTS (SELECT FROM scoring.success c WHERE c.partition = h.partition"
+            f" AND c.account_no = h.account_no AND c.{name} = :{name})"
+        )
     return f"profile->>'{name}' = :{name}"
 
 
@@ -78,14 +92,18 @@ def _pattern(wanted: str) -> str:
 
 async def select_bands(connection: AsyncConnection) -> list[str]:
     """The bands of the configuration in effect, the best first; none before there is one."""
+    configuration = await select_configuration(connection)
+    return list(configuration.scorecards.bands) if configuration else []
+
+
+async def select_configuration(connection: AsyncConnection) -> Configuration | None:
+    """The configuration in effect; None before there is one."""
     record = (
         await connection.execute(
             text("SELECT record FROM scoring.configuration WHERE place = 'active' LIMIT 1")
         )
     ).scalar_one_or_none()
-    if record is None:
-        return []
-    return list(msgspec.json.decode(record)["document"]["scorecards"]["bands"])
+    return None if record is None else parse(msgspec.json.decode(record)["document"])
 
 
 async def select_account(connection: AsyncConnection, account_id: str) -> str | None:

@@ -13,7 +13,7 @@ from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import ActiveDays, DaySets, SignalState, State
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray, distinct
-from services.scoring.tables import erased, freshness, published, users
+from services.scoring.tables import erased, freshness, published, success, users
 from services.scoring.tables.erased import ErasedRows
 from services.scoring.tables.partition import Columns, columns_of
 from services.scoring.tables.published import PublishedRows
@@ -48,6 +48,7 @@ class Rows:
     users: UserRows
     history: Columns
     freshness: freshness.Rows
+    success: success.SuccessRows
     seen: Columns
     held: Columns
     released_days: list[int]
@@ -79,6 +80,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         users=users.rows(state, effects),
         history=columns_of(_history(effects)),
         freshness=freshness.rows(state, effects.sources),
+        success=success.rows(state, effects),
         seen=columns_of(
             (bucket, effects.number, np.concatenate(hashes).astype("<u8").tobytes())
             for bucket, hashes in effects.seen.items()

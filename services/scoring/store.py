@@ -6,7 +6,7 @@ Every statement names its partition, and no other: `$1` is always the partition.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.rows import Rows
-from services.scoring.tables import erased, freshness, published, users
+from services.scoring.tables import erased, freshness, published, success, users
 from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
@@ -31,6 +31,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_signals(writer, rows)
     await users.save(writer, rows.users)
     await published.save(writer, rows.published)
+    await success.save(writer, rows.success)
     await _save_history(writer, rows)
     await freshness.save(writer, rows.freshness)
     if rows.oldest_day is not None:

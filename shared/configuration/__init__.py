@@ -2,10 +2,14 @@
 
 from shared.configuration.checks import parse
 from shared.configuration.engagement import RANKS, USAGE, Engagement
+from shared.configuration.matrix import Matrix
+from shared.configuration.onboarding import Milestone, Onboarding
 from shared.configuration.product import Product
 from shared.configuration.routing import Destination, People, Person, Routing
 from shared.configuration.scorecard import Bounds, Measure, Scorecard, ScoreRule
 from shared.configuration.scorecards import Metric, Scorecards
+from shared.configuration.signals import Signals
+from shared.configuration.success_map import SuccessMap
 from shared.configuration.types import (
     Alerts,
     Configuration,
@@ -29,8 +33,11 @@ __all__ = [
     "Engagement",
     "InvalidConfiguration",
     "Level",
+    "Matrix",
     "Measure",
     "Metric",
+    "Milestone",
+    "Onboarding",
     "People",
     "Person",
     "Product",
@@ -39,6 +46,8 @@ __all__ = [
     "ScoreRule",
     "Scorecard",
     "Scorecards",
+    "Signals",
+    "SuccessMap",
     "canonical",
     "duration_ms",
     "is_address",

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from shared.configuration.engagement import engagement_faults
+from shared.configuration.matrix import matrix_faults
+from shared.configuration.onboarding import onboarding_faults
 from shared.configuration.product import Product
 from shared.configuration.routing_checks import routing_faults
 from shared.configuration.scorecard_checks import scorecard_faults
@@ -19,6 +21,8 @@ from shared.configuration.scorecards import (
     Metric,
     Scorecards,
 )
+from shared.configuration.signals import signals_faults
+from shared.configuration.success_map import success_map_faults
 from shared.configuration.types import (
     Alerts,
     Configuration,
@@ -104,8 +108,15 @@ def _problems(configuration: Configuration) -> Iterator[Fault]:
         ("scorecards", _ranked(configuration)),
         ("engagement", engagement_faults(configuration.engagement)),
         ("alerts", _alerts(configuration.alerts)),
+        ("product", under(("signals",), signals_faults(configuration.product.signals))),
+        ("matrix", matrix_faults(configuration.matrix)),
+        ("onboarding", onboarding_faults(configuration.onboarding)),
+        ("success_map", success_map_faults(configuration.success_map)),
     ):
         yield from under((part,), problems)
+    metrics = configuration.scorecards.metrics
+    for path, metric in configuration.metrics_elsewhere:
+        yield from under(path, _elsewhere(path, metric, metrics))
     rules = [rule.id for rule in configuration.alerts.rules]
     yield from routing_faults(configuration.routing, configuration.people, rules)
 
@@ -129,16 +140,29 @@ def _product(product: Product) -> Iterator[Fault]:
 
 def _metrics(scorecards: Scorecards) -> Iterator[Fault]:
     for name, metric in scorecards.metrics.items():
-        path = ("metrics", name)
-        if len(metric.kinds) == 1:
-            yield from under(path, _fields(metric))
-            yield from under(path, _lengths(metric))
-            yield from under(path, _references(metric, scorecards.metrics))
-        else:
-            kinds = ", ".join(METRIC_FIELDS)
-            yield Fault(
-                path, f"a metric has exactly one of {kinds}; {name} has {len(metric.kinds)}"
-            )
+        yield from under(("metrics", name), _metric(name, metric, scorecards.metrics))
+
+
+def _elsewhere(path: Path, metric: str | Metric, metrics: Mapping[str, Metric]) -> Iterator[Fault]:
+    """What is wrong with a metric that another file names, or writes out."""
+    found = metrics.get(metric) if isinstance(metric, str) else metric
+    if found is None:
+        yield Fault((), f"{metric!r} is no metric of scorecards.yaml")
+        return
+    if isinstance(metric, Metric):
+        yield from _metric("this one", metric, metrics)
+    if path[0] == "onboarding" and found.onboarding:
+        yield Fault((), "a milestone is not reached by the score of the onboarding itself")
+
+
+def _metric(name: str, metric: Metric, metrics: Mapping[str, Metric]) -> Iterator[Fault]:
+    if len(metric.kinds) == 1:
+        yield from _fields(metric)
+        yield from _lengths(metric)
+        yield from _references(metric, metrics)
+    else:
+        kinds = ", ".join(METRIC_FIELDS)
+        yield Fault((), f"a metric has exactly one of {kinds}; {name} has {len(metric.kinds)}")
 
 
 def _fields(metric: Metric) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from shared.configuration.signals import Signals
 from shared.configuration.values import Duration, Name, Strict
 
 SourceName = Annotated[str, Meta(min_length=1, max_length=128, examples=["web-app"])]
@@ -45,3 +46,6 @@ class Product(Strict, frozen=True):
             " their events carry: that of their write key, their `source`, or the topic."
         ),
     ] = field(default_factory=dict)
+    signals: Annotated[
+        Signals, Meta(description="What is told of an account beside its numbers, each once.")
+    ] = Signals()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from shared.configuration.values import Name, Points, ProfileField, Scalar, Strict, Weight
+from shared.configuration.values import Name, Points, Scalar, Strict, Weight, pattern
 
 Point = tuple[
     Annotated[float, Meta(description="A value of the metric.")],
@@ -94,6 +94,12 @@ class ScoreRule(Strict, frozen=True):
 ONE_EFFECT = {"oneOf": [{"required": ["cap"]}, {"required": ["penalty"]}]}
 
 
+CardField = Annotated[
+    str,
+    Meta(extra_json_schema=pattern(r"^(profile\..*|onboarding)$"), examples=["profile.size"]),
+]
+
+
 class Scorecard(Strict, frozen=True):
     """How one kind of account is scored."""
 
@@ -102,11 +108,12 @@ class Scorecard(Strict, frozen=True):
         dict[Name, Dimension], Meta(min_length=1, description="The parts of the score, by name.")
     ]
     when: Annotated[
-        dict[ProfileField, Scalar | list[Scalar]],
+        dict[CardField, Scalar | list[Scalar]],
         Meta(
-            description="Which accounts: a profile field and its value, or a list of values. Only"
-            " the last scorecard has none: it is for all others.",
-            examples=[{"profile.size": "E"}],
+            description="Which accounts: a profile field and its value, or a list of values;"
+            " `onboarding` is how that stands: running, done or failed. Only the last scorecard has"
+            " none: it is for all others.",
+            examples=[{"profile.size": "E"}, {"onboarding": "running"}],
         ),
     ] = field(default_factory=dict)
     gate: Annotated[

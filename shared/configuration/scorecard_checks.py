@@ -7,6 +7,7 @@ from shared.configuration.scorecards import Metric, Scorecards
 from shared.configuration.values import Fault, under
 
 PROFILE = "profile."
+ONBOARDING_STATUSES = ("running", "done", "failed")
 TAKEN = frozenset({"gate", "rule", "override"})
 """What a health record calls its own among the dimensions."""
 
@@ -32,10 +33,7 @@ def scorecard_faults(scorecards: Scorecards) -> Iterator[Fault]:
 
 
 def _scorecard(card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Fault]:
-    for field in card.when:
-        if not field.startswith(PROFILE):
-            problem = f"'when' names profile fields, as profile.size: {field!r}"
-            yield Fault(("when", field), problem)
+    yield from under(("when",), _when(card))
     yield from _dimensions(card, metrics)
     yield from _gate(card, metrics)
     rules = [rule.id for rule in card.rules]
@@ -43,6 +41,19 @@ def _scorecard(card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Fault
         yield Fault(("rules",), "two rules have the same id")
     for index, rule in enumerate(card.rules):
         yield from under(("rules", index), _rule(rule, metrics))
+
+
+def _when(card: Scorecard) -> Iterator[Fault]:
+    for field, wanted in card.when.items():
+        if field != "onboarding":
+            if not field.startswith(PROFILE):
+                problem = f"'when' names profile fields, as profile.size, or onboarding: {field!r}"
+                yield Fault((field,), problem)
+            continue
+        for status in wanted if isinstance(wanted, list) else [wanted]:
+            if status not in ONBOARDING_STATUSES:
+                known = ", ".join(ONBOARDING_STATUSES)
+                yield Fault((field,), f"{status!r} is no status: there are {known}")
 
 
 def _dimensions(card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Fault]:

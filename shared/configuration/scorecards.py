@@ -1,7 +1,7 @@
 """`scorecards.yaml` as types: how events become a score. Pure."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -26,6 +26,7 @@ METRIC_FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "change": (frozenset({"against"}), frozenset()),
     "rate": (frozenset({"against"}), frozenset()),
     "ranked_users": (frozenset(), frozenset()),
+    "onboarding": (frozenset(), frozenset()),
 }
 """For each kind of metric: the fields that it needs, and those that it may have."""
 
@@ -105,6 +106,12 @@ class Metric(Strict, frozen=True):
     ranked_users: Annotated[
         RankName | None,
         Meta(description="How many users have this rank of engagement.yaml, or a better one."),
+    ] = None
+    onboarding: Annotated[
+        Literal["score"] | None,
+        Meta(
+            description="How well the account's onboarding goes, 0 to 100; `score` is all it has."
+        ),
     ] = None
     of: Annotated[
         EventText | None, Meta(description="The event type or group that the property belongs to.")
@@ -190,6 +197,10 @@ ONE_KIND = {
     "oneOf": [{"required": [kind]} for kind in METRIC_FIELDS],
     "allOf": [_of_kind(kind) for kind in METRIC_FIELDS],
 }
+
+
+MetricOrName = Name | Annotated[Metric, Meta(extra_json_schema=ONE_KIND)]
+"""A metric of `scorecards.yaml` by its name, or one of its own, written out."""
 
 
 class Scorecards(Strict, frozen=True):

@@ -6,20 +6,26 @@ a service follows the revision that the log names. What is wrong in it is refuse
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from shared.configuration.engagement import Engagement
+from shared.configuration.matrix import Matrix
+from shared.configuration.onboarding import Onboarding
 from shared.configuration.product import Product
 from shared.configuration.routing import People, Routing
-from shared.configuration.scorecards import Scorecards
-from shared.configuration.values import Duration, Fault, Strict
+from shared.configuration.scorecards import Metric, Scorecards
+from shared.configuration.success_map import SuccessMap
+from shared.configuration.values import Duration, Fault, Path, Strict
 
-SCORING_PARTS = ("product", "scorecards", "engagement")
-"""The parts of a document that change scores or ranks."""
+SCORING_PARTS = (
+    *("product", "scorecards", "engagement"),
+    *("matrix", "onboarding", "success_map"),
+)
+"""The parts of a document that change health records or ranks."""
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -109,6 +115,22 @@ class Configuration(Strict, frozen=True):
     routing: Routing
     people: People = People()
     engagement: Engagement = Engagement()
+    matrix: Matrix | None = None
+    onboarding: Onboarding | None = None
+    success_map: SuccessMap | None = None
+
+    @property
+    def metrics_elsewhere(self) -> Iterator[tuple[Path, str | Metric]]:
+        """Where other parts than the scorecards read a metric, and which."""
+        if (matrix := self.matrix) is not None:
+            yield ("matrix", "x", "metric"), matrix.x.metric
+            yield ("matrix", "y", "metric"), matrix.y.metric
+            if matrix.satisfaction is not None:
+                yield ("matrix", "satisfaction", "metric"), matrix.satisfaction.metric
+        for at, milestone in enumerate(self.onboarding.milestones if self.onboarding else ()):
+            if milestone.reached is not None:
+                path = ("onboarding", "milestones", at, "reached", "metric")
+                yield path, milestone.reached.metric
 
 
 def canonical(document: Any) -> bytes:
@@ -122,5 +144,5 @@ def revision(document: Any) -> str:
 
 
 def scoring_revision(document: Mapping[str, Any]) -> str:
-    """The revision of what changes scores or ranks."""
+    """The revision of what changes health records or ranks."""
     return revision({part: document[part] for part in SCORING_PARTS if part in document})

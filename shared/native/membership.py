@@ -8,6 +8,9 @@ from msgspec import UNSET
 
 from shared.native.event import JOINED, LEFT, Event
 
+KNOWN_AT_MAX = 10
+"""So many other accounts of a user who joins one are named."""
+
 
 class Membership(msgspec.Struct, frozen=True):
     """What is known of a user and an account, and the event (time, id) that said so."""
@@ -38,6 +41,12 @@ class Memberships:
         for account_id in [name for name, told in of_user.items() if told.time <= until]:
             del of_user[account_id]
             self.changed.pop((user_id, account_id), None)
+
+    def elsewhere(self, event: Event) -> list[str]:
+        """The other accounts that a joining user had to do with before, if this one is new."""
+        of_user = self._of.get(str(event.user_id), {})
+        earlier = [one.account_id for one in of_user.values() if one.time < event.time]
+        return [] if event.account_id in earlier else sorted(earlier)[:KNOWN_AT_MAX]
 
     def follow(self, event: Event) -> None:
         """Take in a joining or leaving; other events, and those that name no user, say nothing."""

@@ -67,7 +67,7 @@ async def test_what_check_says_is_what_the_page_shows(directory: Path) -> None:
     assert said.status == 0, said.error
     output = said.output.replace(str(directory), "my-config").splitlines()
     assert set(right.splitlines()) <= set(output)
-    assert output[-1].startswith("revision        sha256:")
+    assert output[-1].startswith("revision         sha256:")
 
     path = directory / "scorecards.yaml"
     path.write_text(path.read_text().replace("report.exported, window: 28d", "report.exported"))

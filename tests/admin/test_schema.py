@@ -24,7 +24,10 @@ VALIDATORS = {part: Draft202012Validator(schema) for part, schema in schemas().i
 def faults(document: dict[str, Any]) -> list[str]:
     """What the schemas say of a document."""
     return [
-        error.message for part in PARTS for error in VALIDATORS[part].iter_errors(document[part])
+        error.message
+        for part in PARTS
+        if part in document
+        for error in VALIDATORS[part].iter_errors(document[part])
     ]
 
 
@@ -90,6 +93,11 @@ def test_the_shipped_configuration_is_right() -> None:
         ("routing", "[profile.csm]", "[csm]"),
         ("routing", "secret://HOOK", "hunter2"),
         ("routing", "fallback: cs@example.com\n", ""),
+        ("matrix", "levels: [1, 5]", "levels: []"),
+        ("matrix", "{stage: growing, action: sell}", "{action: sell}"),
+        ("onboarding", "due: 7d", "due: 1w"),
+        ("onboarding", "late: 50", "late: 101"),
+        ("success_map", "who: us, ", ""),
     ],
 )
 def test_what_is_wrong_is_refused_by_schema_and_check(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.ingest.accept import (
     Event,
     Known,
+    Memberships,
     Refused,
     SigningRules,
     SourceRecord,
@@ -180,3 +181,46 @@ def clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(key): clean(one) for key, one in value.items()}
     return value
+
+
+def known_at(*told: dict[str, Any], memberships: Memberships | None = None) -> list[list[str]]:
+    """What each of the joinings says of other accounts, read one after the other."""
+    values = [
+        event(**({"id": str(at), "type": "user.joined", "user_id": "u"} | fields))
+        for at, fields in enumerate(told)
+    ]
+    readings = [
+        read(SourceRecord(0, at, None, one), NOW_MS, RULES) for at, one in enumerate(values)
+    ]
+    outcome = decide(readings, Known(memberships or Memberships()))
+    found = [json.loads(value) for _, _, value in outcome.accepted]
+    return [one["properties"].get("known_at") for one in found if one["type"] == "user.joined"]
+
+
+FIRST, SECOND, THIRD = (f"2026-01-0{day}T00:00:00.000Z" for day in (1, 2, 3))
+
+
+def test_a_joining_user_is_known_from_other_accounts() -> None:
+    joined = [{"account_id": "acme", "time": FIRST}, {"account_id": "beta", "time": SECOND}]
+    assert known_at(*joined, {"account_id": "corp", "time": THIRD}) == [
+        None,
+        ["acme"],
+        ["acme", "beta"],
+    ]
+    left = {"account_id": "acme", "time": SECOND, "type": "user.left"}
+    assert known_at(joined[0], left, {"account_id": "beta", "time": THIRD}) == [None, ["acme"]]
+    again = {"account_id": "beta", "time": THIRD}
+    assert known_at(*joined, again) == [None, ["acme"], None], "no new account to them"
+
+
+def test_a_joining_that_comes_again_says_the_same() -> None:
+    joined = [{"account_id": "acme", "time": FIRST}, {"account_id": "beta", "time": SECOND}]
+    memberships = Memberships()
+    once = known_at(*joined, memberships=memberships)
+    assert known_at(*joined, memberships=memberships) == once == [None, ["acme"]]
+
+
+def test_only_we_say_where_a_user_is_known() -> None:
+    told = {"account_id": "acme", "time": FIRST, "properties": {"known_at": ["rival"]}}
+    assert known_at(told) == [None]
+    assert known_at(told | {"user_id": None}) == [None]

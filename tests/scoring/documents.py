@@ -4,6 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.scoring.success_documents import signals, success_parts
+
 METRICS: dict[str, dict[str, Any]] = {
     "events_28d": {"count": "active", "window": "28d"},
     "events_1d": {"count": "*", "window": "1d"},
@@ -47,6 +49,7 @@ METRICS: dict[str, dict[str, Any]] = {
     "events_change": {"change": "events_28d", "against": "28d"},
     "users_change": {"change": "users_60d", "against": "60d"},
     "volume_change": {"change": "volume_7d", "against": "3d"},
+    "onboarding_score": {"onboarding": "score"},
     "features_change": {"change": "features_10d", "against": "10d"},
     "days_change": {"change": "days_28d", "against": "28d"},
     "events_rate": {"rate": "events_28d", "against": "84d"},
@@ -131,6 +134,7 @@ def of_points(how: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(given)
 
 
+onboarding_statuses = st.sampled_from(("running", "failed", ["done", "running"]))
 measures = st.one_of(of_points("curve"), of_points("curve"), of_points("steps"))
 bounds: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     (
@@ -203,6 +207,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
     """A whole document; two of a zone share many of their signals."""
     found = [
         draw(cards("small", draw(st.sampled_from(("S", ["S", 1], True))))),
+        draw(cards("newcomers", None)) | {"when": {"onboarding": draw(onboarding_statuses)}},
         draw(cards("others", None)),
     ]
     used = {name for card in found for name in read_by(card)}
@@ -212,6 +217,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
             "time_zone": zone,
             "events": {"active": draw(st.sampled_from(EVENTS))},
             "sources": draw(rhythms),
+            "signals": draw(signals),
         },
         "scorecards": {
             "metrics": {name: METRICS[name] for name in sorted(needed(used))},
@@ -221,6 +227,7 @@ def documents(draw: st.DrawFn, zone: str) -> dict[str, Any]:
         "alerts": {},
         "routing": ROUTING,
         **draw(parts),
+        **draw(success_parts()),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.scoring.documents import document, documents
+from tests.scoring.success_documents import HAPPENINGS
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -196,6 +197,23 @@ erasings = st.builds(
     user=st.sampled_from(("u1", "u2", "nobody")),
     lag=st.sampled_from((0, 0, 1, -HOUR, -DAY, -40 * DAY, DAY)),
 )
+successes = st.sampled_from(HAPPENINGS).flatmap(
+    lambda told: st.builds(
+        Happening,
+        account=st.sampled_from(ACCOUNTS[:2]),
+        kind=st.just(told[0]),
+        lag=st.sampled_from(LAGS) | st.sampled_from(FAR),
+        user=st.sampled_from((None, "u1", "u2")),
+        origin=st.sampled_from(("app", "app", "crm")),
+        properties=st.fixed_dictionaries(
+            {name: st.sampled_from(values) for name, values in told[1].items()}
+        ),
+        heard_after=st.sampled_from((1000, DAY + 1)),
+        id=st.sampled_from(("a", "b", "é", "z")),
+        corrected=st.none(),
+        again=st.none() | st.none() | st.none() | st.integers(1, 6),
+    )
+)
 SPANS = (0, 1, HOUR, 5 * HOUR, 13 * HOUR, DAY, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 121 * DAY, -HOUR)
 passings = st.builds(
     Passing,
@@ -279,14 +297,31 @@ class Teller:
         return tick(time, self.mode, source, sources, newest=newest, refused=step.refused)
 
 
+USUAL = (
+    happenings,
+    happenings,
+    happenings,
+    happenings,
+    successes,
+    successes,
+    overridings,
+    erasings,
+)
+
+
 @st.composite
-def histories(draw: st.DrawFn, modes: tuple[str, ...] = ("history",)) -> list[Record]:
-    """Records of one partition: each mode's in turn, under configurations that change."""
+def histories(
+    draw: st.DrawFn, modes: tuple[str, ...] = ("history",), happening: Any = USUAL
+) -> list[Record]:
+    """Records of one partition: each mode's in turn, under configurations that change.
+
+    `happening` is what may happen between what passes of time.
+    """
     zone = draw(st.sampled_from(("UTC", "America/New_York", "Asia/Tokyo", "America/Santiago")))
     of_zone = documents(zone)
     others = st.builds(Other, st.sampled_from(ODD) | st.builds(config, of_zone))
     steps = st.lists(
-        st.one_of(*[happenings] * 4, *[passings] * 2, overridings, erasings, others),
+        st.one_of(*happening, *[passings] * 3, others),
         min_size=1,
         max_size=40,
     )

@@ -19,11 +19,20 @@ from tests.scoring.oracle_metrics import (
     canonical,
     day_begin,
     day_of,
+    metrics_of,
     number,
     signal_of,
 )
 from tests.scoring.oracle_records import decode, milliseconds, profile_facts, rfc3339
 from tests.scoring.oracle_score import Evaluation
+from tests.scoring.oracle_success import (
+    TICKETS,
+    SuccessRules,
+    forget,
+    latch,
+    learn_success,
+    signals_of_event,
+)
 from tests.scoring.oracle_users import (
     close_ranks,
     earning_signals,
@@ -35,7 +44,7 @@ from tests.scoring.oracle_users import (
 )
 
 DAY_MS = 86_400_000
-SCORING = ("product", "scorecards", "engagement")
+SCORING = ("product", "scorecards", "engagement", "matrix", "onboarding", "success_map")
 
 
 class Oracle:
@@ -112,12 +121,11 @@ class Oracle:
             return
         old: dict[Signal, float] = self.rules.collected_since if self.rules else {}
         begins = float("-inf") if self.rules is None or self.clock is None else float(self.r)
-        found = [
-            signal_of(m, document["product"]) for m in scoring["scorecards"]["metrics"].values()
-        ]
+        counted = [*metrics_of(document).values(), TICKETS]
+        found = [signal_of(metric, document["product"]) for metric in counted]
         signals = [signal for signal in found if signal is not None]
         signals = [*dict.fromkeys([*signals, *earning_signals(document)])]
-        self.rules = Rules(document, revision, {s: old.get(s, begins) for s in signals})
+        self.rules = SuccessRules(document, revision, {s: old.get(s, begins) for s in signals})
         self.zone = document["product"].get("time_zone", "UTC")
         cards = scoring["scorecards"]["scorecards"]
         names = {rule["id"] for card in cards for rule in card.get("rules", [])}
@@ -130,6 +138,7 @@ class Oracle:
             account.facts = kept
             parts = {k: v for k, v in account.time_parts.items() if k in names}
             account.time_parts = Counter(parts)
+            account.statuses = None if account.published else account.statuses
         if not has_ranks(self.rules):
             self.ranked = False
             for account in self.accounts.values():
@@ -206,6 +215,7 @@ class Oracle:
         """Close a day: a history row for everyone, a publication for whom it changes."""
         for account in self.in_order():
             self.newest(account, d)
+        assert self.rules is not None
         self.clock = midnight = day_begin(self.zone, d + 1)
         self.turn_stale(midnight)
         running = {account.id: account.newest for account in self.in_order()}
@@ -213,6 +223,7 @@ class Oracle:
         for account in self.in_order():
             before = running[account.id]
             assert before is not None
+            latch(self.rules, account, d)
             closed = self.evaluate(account, d + 1)
             for name in {*closed.units, *before.units}:
                 account.time_parts[name] += closed.units.get(name, 0) - before.units.get(name, 0)
@@ -222,6 +233,7 @@ class Oracle:
                 account.history[d] = account.published
                 account.stale_days.add(d)
             self.publish(account, closed, d + 1, midnight)
+            forget(self.rules, account, d + 1)
         self.buckets = {each for each in self.buckets if each[1] >= d + 1 - HORIZON}
 
     def turn_stale(self, t: int) -> None:
@@ -289,6 +301,7 @@ class Oracle:
             self.counters["too_old"] += 1
         else:
             self.credit(account, event, day)
+            signals_of_event(self.rules, account, event, self.r)
             person = person_of(self.erased, event)
             see(account, person, erasures_of(self.erased, event.get("user_id")), day)
         if too_old and not news:
@@ -306,7 +319,7 @@ class Oracle:
                 value = number(event["properties"].get(signal.property))
                 found += [] if value is None else [(signal, value)]
         results = [account.learn(k, Fact(time, event["id"].encode(), v)) for k, v in found]
-        return any([*results, learn_override(account, event)])
+        return any([*results, learn_override(account, event), learn_success(account, event)])
 
     def credit(self, account: Scored, event: dict[str, Any], day: int) -> None:
         """Credit every signal that counts the event."""

@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scoring.oracle_metrics import Account, Fact, Rules
+from tests.scoring.oracle_metrics import Fact, Rules
 from tests.scoring.oracle_records import rfc3339
 from tests.scoring.oracle_score import Evaluation, Part, json_value
+from tests.scoring.oracle_success import (
+    Successful,
+    remember,
+    shown,
+    signals_of_numbers,
+    take,
+)
 from tests.scoring.oracle_users import at_each_rank
 
 
 @dataclass
-class Scored(Account):
+class Scored(Successful):
     """An account with what was said of it."""
 
     touched: bool = False
@@ -39,7 +46,9 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         return False
     engagement = at_each_rank(rules, account)
     standing = account.published_stale, account.health.get("engagement")
-    if old is not None and old.said() == new.said() and standing == (account.stale, engagement):
+    signals_of_numbers(rules, account, new, r)
+    is_new = old is None or old.said() != new.said() or standing != (account.stale, engagement)
+    if not is_new and not account.waiting:
         return False
     previous = None
     if old is not None:
@@ -67,7 +76,11 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         "building_history": new.building,
         "stale": account.stale,
         "engagement": engagement,
+        "signals": take(account),
+        "matrix": new.matrix,
+        "onboarding": shown(rules, new.onboarding),
     }
+    remember(account, new)
     if new.override is not None:
         override = {"score": points(new.override.tenths, 10), "author": new.override.author}
         override |= {"reason": new.override.reason, "expires_at": rfc3339(new.override.expires)}

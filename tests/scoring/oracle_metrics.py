@@ -206,8 +206,19 @@ class Rules:
     @property
     def metrics(self) -> dict[str, Any]:
         """Metrics by name."""
-        metrics: dict[str, Any] = self.document["scorecards"]["metrics"]
-        return metrics
+        return metrics_of(self.document)
+
+    def name_of(self, metric: Any, name: str) -> str:
+        """The name of a metric that another part names, or writes out."""
+        return metric if isinstance(metric, str) else name
+
+    def onboarding_status(self, account: Account, r: int) -> str | None:
+        """How the onboarding stands; there is none here."""
+        return None
+
+    def onboarding_score(self, account: Account, r: int) -> float | None:
+        """How well it goes."""
+        return None
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -231,6 +242,8 @@ class Rules:
             return None if a is None or b is None or b == 0 else a / b
         if "change" in metric:
             return self.change(account, self.metrics[metric["change"]], _days(metric["against"]), r)
+        if "onboarding" in metric:
+            return self.onboarding_score(account, r)
         return self.simple(account, metric, r)
 
     def simple(self, account: Account, metric: dict[str, Any], r: int) -> float | None:
@@ -304,7 +317,8 @@ class Rules:
         """The account's health while day r runs."""
         profile = account.profile()
         scorecards = self.document["scorecards"]
-        card = next(card for card in scorecards["scorecards"] if _fits(card, profile))
+        status = self.onboarding_status(account, r)
+        card = next(card for card in scorecards["scorecards"] if _fits(card, profile, status))
         names = [name for each in card["dimensions"].values() for name in each["measures"]]
         names += [card["gate"]["measure"]] if "gate" in card else []
         names += [name for rule in card.get("rules", []) for name in rule["when"]]
@@ -317,6 +331,20 @@ class Rules:
         if risk is not None:
             evaluation.silence_risk = math.floor(risk * 10**4 + 0.5) / 10**4
         return evaluation
+
+
+def metrics_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the scorecards, and those that other parts write out."""
+    metrics: dict[str, Any] = dict(document["scorecards"]["metrics"])
+    matrix = document.get("matrix", {})
+    for name in ("x", "y", "satisfaction"):
+        if name in matrix and isinstance(matrix[name]["metric"], dict):
+            metrics[f"matrix.{name}"] = matrix[name]["metric"]
+    for milestone in document.get("onboarding", {}).get("milestones", []):
+        reached = milestone.get("reached", {}).get("metric")
+        if isinstance(reached, dict):
+            metrics[f"onboarding.{milestone['id']}"] = reached
+    return metrics
 
 
 def open_keys(credits: list[Credit], r: int) -> int:
@@ -349,8 +377,11 @@ def _days(duration: str) -> int:
     return int(duration.removesuffix("d"))
 
 
-def _fits(card: dict[str, Any], profile: dict[str, Any]) -> bool:
-    return all(has(profile, name, wanted) for name, wanted in card.get("when", {}).items())
+def _fits(card: dict[str, Any], profile: dict[str, Any], onboarding: str | None) -> bool:
+    when = dict(card.get("when", {}))
+    wanted = when.pop("onboarding", [onboarding])
+    is_wanted = onboarding in (wanted if isinstance(wanted, list) else [wanted])
+    return is_wanted and all(has(profile, name, values) for name, values in when.items())
 
 
 def canonical(document: Any) -> bytes:

@@ -56,6 +56,8 @@ class Evaluation:
     dimensions: list[dict[str, Any]]
     parts: dict[str, Part]
     contributions: dict[str, int]
+    matrix: dict[str, Any] | None = None
+    onboarding: Any = None
     units: dict[str, int] = field(default_factory=dict)  # of each part, ten-thousandths of a point
 
     def said(self) -> Any:
@@ -70,6 +72,9 @@ class Evaluation:
             json_value(self.profile),
             self.scorecard,
             self.revision,
+            json_value(self.matrix),
+            self.onboarding
+            and (self.onboarding.status, [each.key for each in self.onboarding.milestones]),
         )
 
 

@@ -11,12 +11,14 @@ from sqlalchemy import make_url
 
 from services.scoring.api import create_app
 from services.scoring.engine import State, advance, decode
+from services.scoring.engine.calendar import iso_day
 from services.scoring.rows import rows_of
 from services.scoring.store import save
 from shared import database
 from shared.access import Keyring
 from shared.database import transaction
 from shared.offsets import claim
+from shared.times import iso_time
 from tests import callers
 from tests.scoring.random_log import DAY_MS, IDS, START_MS, config, document, event, tick
 
@@ -238,8 +240,119 @@ async def test_the_description_names_every_route(client: httpx2.AsyncClient) -> 
         "/v1/accounts/{account_id}/history",
         "/v1/accounts/{account_id}/override",
         "/v1/accounts/{account_id}/reopen",
+        "/v1/accounts/{account_id}/success-map",
         "/v1/accounts/{account_id}/users",
+        "/v1/matrix",
         "/v1/partitions",
         "/v1/sources",
         "/v1/users/{user_id}",
     }
+
+
+PARTS: dict[str, Any] = {
+    "matrix": {
+        "x": {"title": "users", "metric": "users", "levels": [1, 2]},
+        "y": {"title": "silence", "metric": "silent", "levels": [5]},
+        "actions": {
+            "wait": {"text": "Wait."},
+            "sell": {"text": "Sell.", "upsell": True, "otherwise": "wait"},
+        },
+        "cells": [
+            [{"stage": "starting"}, {"stage": "growing"}, {"stage": "expanding", "action": "sell"}],
+            [{"stage": "starting"}, {"stage": "growing", "action": "wait"}, {"stage": "growing"}],
+        ],
+    },
+    "onboarding": {"milestones": [{"id": "kickoff", "title": "Met", "due": "7d"}]},
+    "success_map": {
+        "problems": [
+            {"id": "no_goal", "title": "No goal", "who": "us", "does": "Ask."},
+            {"id": "no_data", "title": "No data", "who": "them", "does": "Send."},
+        ]
+    },
+}
+
+
+@pytest_asyncio.fixture
+async def successful(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """12 accounts: 3 without a user, 3 of one, 6 of more; every fourth is in its onboarding."""
+    engine = database.create(database_url)
+    records = [config(document() | PARTS), tick(START_MS)]
+    for number in range(12):
+        account_id = f"account-{number:02}"
+        fields: dict[str, Any] = {"size": "SM"[number % 2]}
+        if number % 4 == 1:
+            fields["onboarding_started_on"] = iso_day(START_MS // DAY_MS)
+        records.append(
+            event(f"p{number}", START_MS, type="account.updated", account_id=account_id,
+                  properties=fields)
+        )  # fmt: skip
+        records += [
+            event(f"e{number}-{at}", START_MS, account_id=account_id, user_id=f"u{at}")
+            for at in range(number % 4)
+        ]
+    for problem, status in (("no_data", "solved"), ("odd", "open"), ("no_data", "wrong")):
+        told = {"problem": problem, "status": status}
+        records.append(
+            event(f"{problem}-{status}", START_MS + 1, type="problem.updated",
+                  account_id="account-01", properties=told)
+        )  # fmt: skip
+    records.append(tick(START_MS + 3_600_000))
+    async with transaction(engine) as connection:
+        held = await claim(connection, "scoring", 0, "log-1", "me")
+        state = State(0, 7)
+        raw = [(offset, *record) for offset, record in enumerate(records)]
+        effects = advance(state, decode(raw), lambda _: 0)
+        await save(connection, held, len(raw), rows_of(state, effects))
+    async with await callers.client(create_app(engine, Keyring(engine), NOBODY), engine) as made:
+        yield made
+    await engine.dispose()
+
+
+async def test_the_matrix_counts_the_accounts_of_each_cell(
+    successful: httpx2.AsyncClient,
+) -> None:
+    body = (await successful.get("/v1/matrix")).json()
+    cells = {(cell["x"], cell["y"]): cell for cell in body["data"]}
+    assert len(cells) == 6
+    assert {at: cell["accounts"] for at, cell in cells.items() if cell["accounts"]} == {
+        (1, 0): 3,
+        (2, 0): 6,
+    }
+    assert (body["unknown"], body["x"]["levels"]) == (3, [1, 2])
+    assert sum(cells[2, 0]["suggested"].values()) == 6
+    assert [action["id"] for action in body["actions"]] == ["wait", "sell"]
+    some = (await successful.get("/v1/matrix", params={"size": "S"})).json()
+    assert sum(cell["accounts"] for cell in some["data"]) + some["unknown"] == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"matrix_stage": "growing"}, 3),
+        ({"matrix_stage": "expanding", "size": "S"}, 3),
+        ({"matrix_x": 2, "matrix_y": 0}, 6),
+        ({"matrix_x": 0}, 3),
+        ({"onboarding": "running"}, 3),
+        ({"onboarding": "failed"}, 0),
+    ],
+)
+async def test_accounts_are_found_by_cell_and_onboarding(
+    successful: httpx2.AsyncClient, query: dict[str, Any], count: int
+) -> None:
+    assert len(await whole(successful, "/v1/accounts", limit=2, **query)) == count
+
+
+async def test_a_success_map_says_how_each_problem_stands_and_who_does_what(
+    successful: httpx2.AsyncClient,
+) -> None:
+    body = (await successful.get("/v1/accounts/account-01/success-map")).json()
+    found = [(one["problem"], one["status"], one["who"]) for one in body["data"]]
+    assert found == [("no_goal", None, "us"), ("no_data", "solved", "them"), ("odd", "open", None)]
+    assert body["data"][1]["updated_at"] == iso_time(START_MS + 1)
+    answer = await successful.get("/v1/accounts/nobody/success-map")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_account")
+
+
+async def test_without_a_matrix_there_is_none_to_count(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/matrix")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_matrix")

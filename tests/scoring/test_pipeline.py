@@ -115,8 +115,8 @@ async def rows(engine: AsyncEngine, table: str) -> list[tuple[object, ...]]:
 async def everything(engine: AsyncEngine) -> dict[str, list[tuple[object, ...]]]:
     """All that scoring keeps."""
     tables = ("partition", "account", "fact", "day_sum", "day_set", "active_day", "account_user",
-              "seen", "health", "history", "outbox", "held", "quarantine", "configuration",
-              "signal")  # fmt: skip
+              "seen", "health", "history", "success", "account_signal", "signal_record", "outbox",
+              "held", "quarantine", "configuration", "signal")  # fmt: skip
     return {table: await rows(engine, table) for table in tables}
 
 
@@ -256,6 +256,32 @@ async def test_ranks_are_told_and_told_again_in_a_new_log(
     await successor.load(0, Marker("log-2", 1))
     again = await sent(settings, ENGAGEMENT_CHANGES)
     assert again == [*told, *told, *told], "the outbox that was left, then the newest of each"
+
+
+async def test_a_new_log_gets_the_signals_of_the_last_days_again_under_their_old_sequences(
+    engine: AsyncEngine, settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    room = scoring(engine, producer)
+    await room.load(0, MARKER)
+    answer = {"survey": "nps", "score": 2}
+    told = [
+        event(f"s{day}", START_MS + day * DAY_MS, type="survey.answered", properties=answer)
+        for day in (0, 8)
+    ]
+    days = [tick(START_MS + day * DAY_MS) for day in (1, 9, 10)]
+    named = event("n", START_MS + 9 * DAY_MS, type="account.updated", properties={"name": "A"})
+    records = [*FIRST[:2], told[0], days[0], told[1], days[1], named, days[2]]
+    await room.handle(0, log_of(records))
+    first = [
+        decode_health(value) for key, value in await sent(settings) if not key.startswith(b"myaku")
+    ]
+    (recent,) = [each for each in first if each.signals and each.as_of[:10] != first[0].as_of[:10]]
+    assert recent.sequence < first[-1].sequence
+    already = len(await sent(settings))
+    await scoring(engine, producer).load(0, Marker("log-2", 1))
+    again = (await sent(settings))[already:]
+    assert [decode_health(value) for _, value in again[-2:]] == [recent, first[-1]]
+    assert names(again)[-2:] == [f"acme:{recent.sequence}", f"acme:{first[-1].sequence}"]
 
 
 async def test_another_number_of_partitions_than_the_database_knows_is_refused(

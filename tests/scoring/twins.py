@@ -15,10 +15,7 @@ from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_score import json_value
 
 ALWAYS: dict[str, Any] = {
-    "signals": [],
     "crosses": None,
-    "matrix": None,
-    "onboarding": None,
 }
 Row = tuple[int | None, str | None, int, str, str, bool]
 

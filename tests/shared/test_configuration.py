@@ -67,6 +67,29 @@ people:
   - {id: ana, email: ana@example.com, manager: bo@example.com, out_of_office_until: "2026-08-14"}
   - {id: bo@example.com, active: false}
 """,
+    "matrix": """\
+x: {title: How many, metric: uses, levels: [1, 5]}
+y: {title: How well, metric: {latest: score, of: survey.answered}, levels: [7]}
+actions:
+  wait: {text: Wait.}
+  sell: {text: Sell., upsell: true, otherwise: wait}
+cells:
+  - [{stage: starting}, {stage: starting}, {stage: growing}]
+  - [{stage: starting}, {stage: growing, action: wait}, {stage: growing, action: sell}]
+satisfaction: {metric: nps, at_least: 7}
+""",
+    "onboarding": """\
+milestones:
+  - {id: kickoff, title: We met, due: 7d}
+  - {id: habit, title: They use it, due: 90d, reached: {metric: uses, at_least: 3}}
+grace: 30d
+late: 50
+""",
+    "success_map": """\
+problems:
+  - {id: no_goal, title: No goal, who: us, does: Ask.}
+  - {id: no_data, title: No data, who: them, does: Send.}
+""",
 }
 
 
@@ -140,6 +163,30 @@ def test_a_revision_is_of_the_content_alone(tmp_path: Path) -> None:
         ("scorecards", "    when: {profile.size: S}\n", "", 7, "only the last scorecard"),
         ("scorecards", "id: others", "id: others\n    when: {profile.a: 1}", 14, "the default"),
         ("scorecards", "profile.size", "size", 8, "'when' names profile fields"),
+        ("scorecards", "{profile.size: S}", "{onboarding: soon}", 8, "'soon' is no status"),
+        ("product", "UTC\n", "UTC\nsignals: {ticket_burst: {window: 90d}}\n", 2, "most 120d"),
+        ("product", "UTC\n", "UTC\nsignals: {ticket_burst: {window: 9}}\n", 2, "Expected `str`"),
+        ("matrix", "levels: [1, 5]", "levels: [5, 1]", 1, "levels begin at ascending values"),
+        ("matrix", "levels: [7]", "levels: [7, 8]", 6, "there are 2 rows of cells, not 3"),
+        ("matrix", "metric: uses", "metric: usage", 1, "'usage' is no metric"),
+        ("matrix", ", of: survey.answered", "", 2, "a latest metric needs 'of'"),
+        ("matrix", "action: sell", "action: sel", 8, "'sel' is no action"),
+        (
+            "matrix",
+            "{stage: growing, action: wait}, ",
+            "",
+            8,
+            "2 cells in the row, not 3",
+        ),
+        ("matrix", "otherwise: wait", "otherwise: sell", 5, "which is no action but an upsell"),
+        ("matrix", "upsell: true, ", "", 5, "only an upsell has an 'otherwise'"),
+        ("matrix", "metric: nps", "metric: npx", 9, "'npx' is no metric"),
+        ("onboarding", "id: habit", "id: kickoff", 1, "two milestones have the same id"),
+        ("onboarding", "due: 7d", "due: 0d", 2, "due is 1d to 3650d, not 0d"),
+        ("onboarding", "grace: 30d", "grace: 1m", 4, "grace: '1m' is not a number of days"),
+        ("onboarding", "metric: uses", "metric: use", 3, "'use' is no metric"),
+        ("onboarding", "metric: uses", "metric: {onboarding: score}", 3, "the onboarding itself"),
+        ("success_map", "no_data", "no_goal", 1, "two problems have the same id"),
         ("scorecards", "          uses:", "          use:", 13, "'use' is no metric"),
         ("scorecards", "[[0, 0], [9", "[[9, 0], [9", 13, "go up in their first number"),
         ("scorecards", "[9, 100]", "[9, 101]", 13, "Expected `float` <= 100"),
@@ -239,6 +286,7 @@ def test_a_directory_with_none_of_the_files_is_said(tmp_path: Path) -> None:
 def test_what_a_directory_leaves_out_is_as_shipped(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text((SHIPPED / "alerts.yaml").read_text())
     assert shipped_parts(tmp_path) == [part for part in PARTS if part != "alerts"]
+    assert shipped_parts(tmp_path) == ["product", "scorecards", "routing", "people", *PARTS[5:]]
     assert read_document(tmp_path) == read_document(SHIPPED)
 
 

@@ -19,6 +19,7 @@ from shared.native.membership import Memberships
 from shared.native.refusal import Refused
 from shared.times import time_ms
 
+KNOWN_AT = "known_at"
 PARKED_MS_MAX = 7 * 86_400_000
 
 
@@ -83,11 +84,19 @@ class Outcome:
     def accept(self, event: Event, partition: int) -> None:
         """Pass an event on that has its account."""
         assert event.account_id is not UNSET
+        if event.type == JOINED:
+            self._complete(event)
         self.accepted.append((event.account_id, event.account_id.encode(), encode(event)))
         if not self.erased.covers(event):
             self.memberships.follow(event)
         source = (partition, event.source)
         self.newest_event[source] = max(self.newest_event.get(source, ""), event.time)
+
+    def _complete(self, event: Event) -> None:
+        """Say at which other accounts a joining user is known; nobody else can know."""
+        event.properties.pop(KNOWN_AT, None)
+        if event.user_id is not UNSET and (elsewhere := self.memberships.elsewhere(event)):
+            event.properties[KNOWN_AT] = elsewhere
 
     def pass_on(self, record: Tick | Barrier | Erasure) -> None:
         """Send a record of our own to every partition."""

@@ -18,6 +18,7 @@ from services.scoring.engine.state import (
     OpenKeys,
     State,
 )
+from services.scoring.engine.success import onboarding
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashArray, IntArray, grown
 from services.scoring.engine.users.state import UserDays
@@ -71,6 +72,7 @@ def append_accounts(state: State, ids: Sequence[str], created_days: IntArray) ->
     state.users.counts = grown(state.users.counts, size)
     for kept in state.signals:
         make_room(kept, size)
+    onboarding.make_room(state, size)
     for account in range(start, size):
         refresh_profile(state, account)
     return range(start, size)

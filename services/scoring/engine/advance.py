@@ -16,12 +16,15 @@ from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
 from services.scoring.engine.history import write_history
+from services.scoring.engine.measure import measure
 from services.scoring.engine.overrides import end_overrides
 from services.scoring.engine.properties import read_properties
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
 from services.scoring.engine.state import Held, State
+from services.scoring.engine.success.onboarding import latch
+from services.scoring.engine.success.signals import forget as forget_signals
 from services.scoring.engine.table import HashArray, IntArray
 from services.scoring.engine.users.days import turn_users
 from services.scoring.engine.users.ranks import forget_person, rank_users
@@ -264,6 +267,7 @@ class _Step:
         turn_day(state, self.effects)
         turn_users(state)
         rank_users(state, midnight_ms, self.effects)
+        self.effects.success.reached.update(latch(state, measure))
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
         moved = evaluation.parts - state.evaluated[:, : accounts.count]
@@ -273,6 +277,7 @@ class _Step:
         write_history(state, day, evaluation, self.effects)
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
         forget(state, self.effects)
+        forget_signals(state)
         self.effects.closed = True
         self._fold_held(state.day)
 

@@ -6,6 +6,7 @@ from typing import Any
 from services.scoring.engine.calendar import calendar
 from services.scoring.engine.plan import Column, Plan, Signal, Window
 from services.scoring.engine.plan_scorecards import PROFILE, Numbering, compile_scorecard
+from services.scoring.engine.success.plan import compile_success
 from services.scoring.engine.users.plan import compile_engagement
 from shared.configuration import (
     RANKS,
@@ -52,9 +53,10 @@ class _Compiler:
                 if (metric.kind in DERIVED) == late:
                     self.columns[name] = len(self.built)
                     self.built.append(self._column(name, metric, metrics))
+        success = compile_success(self.configuration, self._column_of, self._window_of)
         names = {field for column in self.built for field in column.fields}
         cards = self.configuration.scorecards.scorecards
-        numbering = Numbering([column.name for column in self.built], cards)
+        numbering = Numbering(list(self.columns), cards)
         reading = frozenset(column.name for column in self.built if column.fields)
         engagement = compile_engagement(self.configuration.engagement, self._earning)
         return Plan(
@@ -68,6 +70,7 @@ class _Compiler:
             profile_numbers=tuple(sorted(names)),
             conditions=tuple(numbering.conditions),
             parts=numbering.parts,
+            success=success,
             rhythms_ms={
                 name: duration_ms(source.expected_every)
                 for name, source in self.configuration.product.sources.items()
@@ -85,6 +88,8 @@ class _Compiler:
             shifted = Window(signal, length + metric.against_days, metric.against_days + 1)
             now, then = self._window(Window(signal, length, 0)), self._window(shifted)
             return Column(name, "change", window=now, against=then, signal=signal)
+        if metric.onboarding:
+            return Column(name, "onboarding")
         if metric.rate:
             recent = metrics[metric.rate]
             signal, length, before = self._signal(recent), recent.window_days, metric.against_days
@@ -106,6 +111,16 @@ class _Compiler:
             expires_days=metric.expires_days,
             horizon_days=metric.horizon_days,
         )
+
+    def _column_of(self, name: str, metric: str | Metric) -> int:
+        """The column of a metric that another part names, or writes out."""
+        if isinstance(metric, str):
+            return self.columns[metric]
+        self.built.append(self._column(name, metric, self.configuration.scorecards.metrics))
+        return len(self.built) - 1
+
+    def _window_of(self, metric: Metric, first: int, last: int) -> int:
+        return self._window(Window(self._signal(metric), first, last))
 
     def _signal(self, metric: Metric) -> int:
         selector, name = _reads(metric)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from services.scoring.engine.decode import Quarantined
 from services.scoring.engine.sources import SourceEffects
 from services.scoring.engine.state import Held
+from services.scoring.engine.success.state import SuccessEffects
 from services.scoring.engine.table import HashArray, IntArray
 from shared.events import ENGAGEMENT_CHANGES, HEALTH_CHANGES
 
@@ -78,6 +79,7 @@ class Effects:
     held: list[Held] = field(default_factory=list)
     erased: list[ErasedUser] = field(default_factory=list)
     released_days: list[int] = field(default_factory=list)
+    success: SuccessEffects = field(default_factory=SuccessEffects)
     plan_changed: bool = False
     config_changed: bool = False
     closed: bool = False

@@ -9,6 +9,9 @@ from services.scoring.engine.measure import measure
 from services.scoring.engine.published import PartArray
 from services.scoring.engine.score import NO_RULE, NO_SCORE, Scores, score
 from services.scoring.engine.state import State
+from services.scoring.engine.success.matrix import codes
+from services.scoring.engine.success.onboarding import standing
+from services.scoring.engine.success.state import CodeArray, SmallArray
 from services.scoring.engine.table import IntArray
 
 CHUNK_ACCOUNTS = 8192
@@ -26,6 +29,8 @@ class Evaluation:
     computed: IntArray  # [row], without it
     coverage: IntArray  # [row], hundredths
     parts: PartArray  # [part, row], ten-thousandths of a point; 0 for an override
+    matrix: SmallArray  # [row], codes
+    onboarding: CodeArray  # [row], codes
 
 
 def evaluate(state: State, accounts: IntArray) -> Evaluation:
@@ -34,7 +39,9 @@ def evaluate(state: State, accounts: IntArray) -> Evaluation:
     count = len(accounts)
     computed, coverage = np.empty(count, np.int64), np.empty(count, np.int64)
     parts = np.zeros((len(state.plan.parts), count), np.int32)
+    healthy, others = np.empty(count, np.int32), np.empty(count, np.int32)
     for rows, scores in score_all(state, accounts):
+        healthy[rows], others[rows] = codes(state.plan.success.matrix, scores.values)
         computed[rows], coverage[rows] = scores.tenths, scores.coverage
         rounded = np.floor(scores.parts * PARTS_PER_POINT + 0.5).astype(np.int32)
         for part, values in zip(scores.card.parts.tolist(), rounded, strict=False):
@@ -46,7 +53,9 @@ def evaluate(state: State, accounts: IntArray) -> Evaluation:
     tenths = np.maximum(computed, NO_SCORE)
     overridden, override_tenths = overrides(state, accounts)
     tenths[overridden] = override_tenths
-    return Evaluation(accounts, tenths, computed, coverage, parts)
+    matrix = np.where(tenths / 10 >= state.plan.bands[0][1], healthy, others)
+    onboarding = standing(state, accounts).codes
+    return Evaluation(accounts, tenths, computed, coverage, parts, matrix, onboarding)
 
 
 def score_all(state: State, accounts: IntArray) -> Iterator[tuple[IntArray, Scores]]:
@@ -54,11 +63,16 @@ def score_all(state: State, accounts: IntArray) -> Iterator[tuple[IntArray, Scor
     assert state.plan is not None
     for start in range(0, len(accounts), CHUNK_ACCOUNTS):
         some = accounts[start : start + CHUNK_ACCOUNTS]
-        values, cards = measure(state, some), state.accounts.cards[some]
+        values, cards = measure(state, some), cards_of(state, some)
         for number in np.flatnonzero(np.bincount(cards)).tolist():
             rows = np.flatnonzero(cards == number)
             conditions = state.profile_matches[:, some[rows]]
             yield start + rows, score(state.plan.scorecards[number], values[:, rows], conditions)
+
+
+def cards_of(state: State, accounts: IntArray) -> IntArray:
+    """The number of each account's scorecard on the running day. [row]"""
+    return state.accounts.cards[accounts, standing(state, accounts).whole].astype(np.int64)
 
 
 def overrides(state: State, accounts: IntArray) -> tuple[IntArray, IntArray]:

@@ -12,6 +12,8 @@ from services.scoring.engine.overrides import OVERRIDE, readable, refresh_overri
 from services.scoring.engine.plan import Plan, same
 from services.scoring.engine.plan_scorecards import Condition
 from services.scoring.engine.state import Fact, State
+from services.scoring.engine.success import facts as success
+from services.scoring.engine.success.onboarding import WHOLE, refresh
 from services.scoring.engine.table import BoolArray, IntArray
 
 PROFILE = "profile."
@@ -22,7 +24,7 @@ SUBSCRIPTIONS = frozenset(
 )
 REOPENING = frozenset({"subscription.started", "subscription.renewed"})
 OVERRIDDEN = "account.overridden"
-TYPES = SUBSCRIPTIONS | {"account.updated", "account.closed", OVERRIDDEN}
+TYPES = SUBSCRIPTIONS | success.TYPES | {"account.updated", "account.closed", OVERRIDDEN}
 
 
 def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
@@ -41,7 +43,9 @@ def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effect
 
 
 def _facts(event: Event) -> Iterator[tuple[str, Any]]:
-    if event.type != OVERRIDDEN:
+    if event.type in success.TYPES:
+        yield from success.success_facts(event)
+    elif event.type != OVERRIDDEN:
         yield from ((PROFILE + name, value) for name, value in _profile_fields(event))
     elif readable(event.properties):
         yield OVERRIDE, None if event.properties["score"] is None else event.properties
@@ -90,7 +94,8 @@ def refresh_profile(state: State, account: int) -> None:
         or published.heading(account).revision != state.plan.revision
         or not same(published.profiles[account], profile)
     )
-    accounts.cards[account] = choose_card(state.plan, profile)
+    accounts.cards[account] = [choose_card(state.plan, profile, whole) for whole in WHOLE]
+    refresh(state, account)
     for row, condition in enumerate(state.plan.conditions):
         state.profile_matches[row, account] = fits(profile, condition)
     for row, name in enumerate(state.plan.profile_numbers):
@@ -98,12 +103,13 @@ def refresh_profile(state: State, account: int) -> None:
         state.profile_numbers[row, account] = np.nan if number is None else number
 
 
-def choose_card(plan: Plan, profile: Mapping[str, Any]) -> int:
-    """The first scorecard whose `when` matches the profile; the last has none."""
+def choose_card(plan: Plan, profile: Mapping[str, Any], onboarding: str | None) -> int:
+    """The first scorecard whose `when` matches the account; the last has none."""
     return next(
         number
         for number, card in enumerate(plan.scorecards)
-        if all(fits(profile, condition) for condition in card.when)
+        if (not card.onboarding or onboarding in card.onboarding)
+        and all(fits(profile, condition) for condition in card.when)
     )
 
 

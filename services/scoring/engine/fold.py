@@ -24,6 +24,7 @@ from services.scoring.engine.state import (
     OpenKeys,
     State,
 )
+from services.scoring.engine.success.signals import fold_signals
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import BoolArray, IntArray, distinct, grown
 from services.scoring.engine.users.days import credit, fold_users
@@ -52,6 +53,7 @@ def fold(state: State, arriving: Arriving, effects: Effects) -> None:
     names = [event.source for event in batch.events]
     note_events(state.sources, names, heard, state.clock.now_ms, effects.sources)
     news = counted | fold_facts(state, batch, accounts, effects)
+    fold_signals(state, batch, accounts, counted, effects)
     effects.too_old += int(len(days) - counted.sum())
     users = fold_users(state, batch, accounts, days, effects)
     for number, positions in state.classes.positions(batch, arriving.properties).items():

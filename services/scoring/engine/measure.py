@@ -12,6 +12,7 @@ from services.scoring.engine.state import (
     OpenKeys,
     State,
 )
+from services.scoring.engine.success.onboarding import standing
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray
 from services.scoring.engine.users.ranks import ranked_users
@@ -32,20 +33,22 @@ def _value(state: State, column: Column, accounts: IntArray, values: FloatArray)
         above, below = (_term(state, term, accounts, values) for term in column.terms)
         return _divide(above, below)
     if column.kind == "change":
-        now = _window(state, column.window, accounts)
-        return _divide(now, _window(state, column.against, accounts)) - 1.0
+        now = in_window(state, column.window, accounts)
+        return _divide(now, in_window(state, column.against, accounts)) - 1.0
     if column.kind == "rate":
-        now = _window(state, column.window, accounts) / column.lengths[0]
-        return _divide(now, _window(state, column.against, accounts) / column.lengths[1])
-    if column.kind == "ranked_users":
-        return ranked_users(state, column.lowest, accounts)
+        now = in_window(state, column.window, accounts) / column.lengths[0]
+        return _divide(now, in_window(state, column.against, accounts) / column.lengths[1])
     if column.window >= 0:
-        return _window(state, column.window, accounts) * column.scale
+        return in_window(state, column.window, accounts) * column.scale
     return _of_signal(state, column, accounts)
 
 
 def _of_signal(state: State, column: Column, accounts: IntArray) -> FloatArray:
-    """What a signal says without a window."""
+    """What has no window."""
+    if column.kind == "ranked_users":
+        return ranked_users(state, column.lowest, accounts)
+    if column.kind == "onboarding":
+        return standing(state, accounts).scores
     kept = state.signals[column.signal]
     if isinstance(kept, OpenKeys):
         return kept.counts[accounts].astype(np.float64)
@@ -74,7 +77,7 @@ def _term(state: State, term: int | str, accounts: IntArray, values: FloatArray)
     return numbers
 
 
-def _window(state: State, number: int, accounts: IntArray) -> FloatArray:
+def in_window(state: State, number: int, accounts: IntArray) -> FloatArray:
     """Counts, sums or numbers of things in a window; unknown before the signal was collected."""
     assert state.plan is not None
     window = state.plan.windows[number]

@@ -8,6 +8,7 @@ from typing import Any
 from services.scoring.engine.calendar import Calendar
 from services.scoring.engine.event_types import selects
 from services.scoring.engine.plan_scorecards import Condition, ScorecardPlan
+from services.scoring.engine.success.plan import SuccessPlan
 from services.scoring.engine.users.plan import EngagementPlan
 from shared.events import encode
 
@@ -95,6 +96,7 @@ class Plan:
     profile_numbers: tuple[str, ...]  # the profile fields that ratios read
     conditions: tuple[Condition, ...]  # what rules ask of profiles
     parts: tuple[str, ...]  # what a score can be made of: metrics, then rules, then an override
+    success: SuccessPlan
     rhythms_ms: Mapping[str, int]  # of declared sources: how often one should be heard of
     engagement: EngagementPlan | None  # how users are ranked, if they are
 

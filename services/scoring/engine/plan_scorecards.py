@@ -12,6 +12,7 @@ from shared.configuration import Bounds, Measure, Scorecard, ScoreRule
 
 PROFILE = "profile."
 OVERRIDE = "override"
+ONBOARDING = "onboarding"
 
 Condition = tuple[str, tuple[Any, ...]]
 """A profile field, and the values of which it must have one."""
@@ -61,6 +62,7 @@ class ScorecardPlan:
 
     id: str
     when: tuple[Condition, ...]
+    onboarding: tuple[Any, ...]  # for accounts whose onboarding stands so; none is for all
     dimensions: tuple[str, ...]  # ids
     rows: tuple[slice, ...]  # [dimension], its measures
     names: tuple[str, ...]  # [measure]
@@ -116,7 +118,12 @@ def compile_scorecard(
     gate = card.gate
     return ScorecardPlan(
         id=card.id,
-        when=tuple(as_condition(field, wanted) for field, wanted in card.when.items()),
+        when=tuple(
+            as_condition(field, wanted)
+            for field, wanted in card.when.items()
+            if field != ONBOARDING
+        ),
+        onboarding=as_condition(ONBOARDING, card.when.get(ONBOARDING, []))[1],
         dimensions=tuple(card.dimensions),
         rows=tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)),
         names=tuple(names),

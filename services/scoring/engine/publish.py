@@ -3,14 +3,15 @@
 import numpy as np
 
 from services.scoring.engine.effects import Effects, HealthRow
-from services.scoring.engine.evaluate import Evaluation
+from services.scoring.engine.evaluate import Evaluation, cards_of
 from services.scoring.engine.explain import Explained, explain
 from services.scoring.engine.published import Heading, Override
 from services.scoring.engine.score import BUILDING, NO_SCORE
 from services.scoring.engine.state import SCORES_RING_DAYS, State
+from services.scoring.engine.success import publication
 from services.scoring.engine.table import BoolArray, IntArray
 from services.scoring.engine.users.ranks import at_each_rank
-from shared.events import Health, Mode, OverrideHealth, Previous, ScorecardName, encode
+from shared.events import Health, Mode, OverrideHealth, Previous, ScorecardName
 from shared.times import iso_time
 
 
@@ -18,6 +19,7 @@ def publish(
     state: State, evaluation: Evaluation, as_of_ms: int, mode: Mode, effects: Effects
 ) -> None:
     """Publish what differs, in the order of the account ids."""
+    publication.find_signals(state, evaluation, effects)
     rows = np.flatnonzero(differs(state, evaluation))
     if not len(rows):
         return
@@ -29,8 +31,9 @@ def publish(
     records: list[tuple[str, bytes]] = []
     for explained in explain(state, numbers):
         shares[explained.row] = explained.shares
-        health = shown.health(explained)
-        record = encode(health)
+        own = shown.health(explained)
+        place = int(rows[explained.row])
+        health, record = publication.complete(state, evaluation, place, own, effects)
         records.append((health.account_id, record))
         effects.health[shown.accounts[explained.row]] = HealthRow(
             record,
@@ -43,14 +46,11 @@ def publish(
         )
     effects.outbox.extend((identity.encode(), record) for identity, record in sorted(records))
     published.shares[:, numbers] = shares.T
-    published.sequences[numbers] += 1
     published.as_of_ms[numbers] = as_of_ms
-    published.tenths[numbers] = evaluation.tenths[rows]
-    published.computed[numbers] = evaluation.computed[rows]
-    published.coverage[numbers] = evaluation.coverage[rows]
     published.headings[numbers] = headings
-    published.stale[numbers] = accounts.stale[numbers]
+    _keep_numbers(state, evaluation, rows)
     _remember(state, numbers)
+    publication.remember(state, evaluation, rows, effects)
     accounts.differs[numbers] = accounts.late[numbers] = accounts.news[numbers] = False
     state.time_parts[:, numbers] = 0
     effects.marks.append(numbers)
@@ -70,6 +70,7 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
         | (evaluation.computed != published.computed[at])
         | (evaluation.coverage != published.coverage[at])
         | (accounts.stale[at] != published.stale[at])
+        | publication.differs(state, evaluation)
     )
     overridden = {*accounts.overrides.items()} ^ {*published.overrides.items()}
     others = np.array(sorted({account for account, _ in overridden}), np.int64)
@@ -80,7 +81,7 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
 def headings_of(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
     """The number of each account's scorecard, revision and band, at these scores. [row]"""
     assert state.plan is not None
-    plan, cards = state.plan, state.accounts.cards[numbers]
+    plan, cards = state.plan, cards_of(state, numbers)
     pairs, places = np.unique(cards * 2048 + tenths + 1, return_inverse=True)
     found = []
     for pair in pairs.tolist():
@@ -88,6 +89,15 @@ def headings_of(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
         heading = Heading(card.id, plan.revision, plan.band(tenth))
         found.append(state.published.heading_number(heading))
     return np.array(found, np.int64)[places]
+
+
+def _keep_numbers(state: State, evaluation: Evaluation, rows: IntArray) -> None:
+    published, numbers = state.published, evaluation.accounts[rows]
+    published.sequences[numbers] += 1
+    published.tenths[numbers] = evaluation.tenths[rows]
+    published.computed[numbers] = evaluation.computed[rows]
+    published.coverage[numbers] = evaluation.coverage[rows]
+    published.stale[numbers] = state.accounts.stale[numbers]
 
 
 def _remember(state: State, numbers: IntArray) -> None:

@@ -19,6 +19,7 @@ from services.scoring.engine.state import (
     SignalState,
     State,
 )
+from services.scoring.engine.success.onboarding import follow
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashTable
 from services.scoring.engine.users.days import lay_out_users
@@ -45,6 +46,7 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
             state.next_signal_no += 1
         state.signals.append(kept)
     _forget_facts(state, {kept.signal_no for kept in state.signals}, effects)
+    follow(state, old.success.onboarding if old else None)
     _follow(state)
     keep_parts(state, old.parts if old else ())
     state.users.look_at_all = True

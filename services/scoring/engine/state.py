@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.scoring.engine.classes import Classes
 from services.scoring.engine.hashes import HashSet
@@ -15,6 +16,7 @@ from services.scoring.engine.plan import Plan
 from services.scoring.engine.published import Override, PartArray, Published, no_parts
 from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.sources import Sources
+from services.scoring.engine.success.state import Success
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import BoolArray, FloatArray, HashArray, HashTable, IntArray
 from services.scoring.engine.users.state import UserDays, Users
@@ -127,7 +129,8 @@ class Accounts:
     differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """Must be published whatever the score: never was, other profile, other revision."""
     stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
-    cards: IntArray = field(default_factory=lambda: np.zeros(16, np.int64))
+    cards: NDArray[np.int16] = field(default_factory=lambda: np.zeros((16, 4), np.int16))
+    """[account, whole]: the scorecard, by how the onboarding stands."""
     closed_tenths: IntArray = field(
         default_factory=lambda: np.full((16, SCORES_RING_DAYS), NO_SCORE, np.int64)
     )  # [account, day % 32]
@@ -153,6 +156,7 @@ class State:
     accounts: Accounts = field(default_factory=Accounts)
     users: Users = field(default_factory=Users)
     clock: Clock = field(default_factory=Clock)
+    success: Success = field(default_factory=Success)
     plan: Plan | None = None
     active_config: bytes | None = None  # the `myaku.config` record in effect
     next_config: bytes | None = None  # one that waits for the next tick

@@ -1,0 +1,61 @@
+"""The signals of `product.yaml` as types: what is told of an account beside its numbers. Pure."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from shared.configuration.values import HORIZON_DAYS, Days, Fault, Strict, days
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Rank = Literal["SS", "S", "A", "B", "C", "D"]
+
+
+class Detractor(Strict, frozen=True):
+    """An answer from somebody who would not recommend us."""
+
+    surveys: Annotated[
+        list[str], Meta(description="The surveys that ask for 0 to 10; none tells of nobody.")
+    ] = field(default_factory=lambda: ["nps"])
+    at_most: Annotated[float, Meta(description="The highest score of a detractor.")] = 6.0
+
+
+class TicketBurst(Strict, frozen=True):
+    """Many more questions to support than the account usually has."""
+
+    window: Annotated[Days, Meta(description="The days that are counted together.")] = "3d"
+    at_least: Annotated[Count, Meta(description="Fewer tickets are no burst.")] = 5
+    times: Annotated[
+        float, Meta(ge=1, description="So many times what is usual for the account it must be.")
+    ] = 3.0
+    against: Annotated[
+        Days,
+        Meta(
+            description="The days before the window that say what is usual: with the window at"
+            " most 120d."
+        ),
+    ] = "56d"
+
+
+class Signals(Strict, frozen=True):
+    """What is told of an account beside its numbers, each once."""
+
+    detractor: Annotated[
+        Detractor, Meta(description="Somebody answered that they would not recommend us.")
+    ] = Detractor()
+    ticket_burst: Annotated[
+        TicketBurst, Meta(description="The account asks support much more than it usually does.")
+    ] = TicketBurst()
+
+
+def signals_faults(signals: Signals) -> Iterator[Fault]:
+    """What its types cannot say."""
+    lengths = []
+    for name in ("window", "against"):
+        try:
+            lengths.append(days(getattr(signals.ticket_burst, name)))
+        except ValueError as error:
+            yield Fault(("ticket_burst", name), f"{name}: {error}")
+    if len(lengths) == 2 and (min(lengths) < 1 or sum(lengths) > HORIZON_DAYS):
+        problem = f"the window and against of a ticket burst are together at most {HORIZON_DAYS}d"
+        yield Fault(("ticket_burst",), problem)
