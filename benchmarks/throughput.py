@@ -51,12 +51,6 @@ FLOORS = {"ingest": 0.06, "scoring": 0.20}
 Records = dict[int, list[kafka.Record]]
 
 
-class Bare(Event, gc=False):
-    """An event whose properties are left encoded."""
-
-    properties: msgspec.Raw = msgspec.Raw(b"{}")  # type: ignore[assignment]
-
-
 @dataclass
 class Round:
     """Events per second, and of the processes CPU µs per event and peak resident MiB."""
@@ -134,7 +128,7 @@ async def floor(settings: Settings, records: Records) -> float:
     consumer.assign(places)
     for place in places:
         consumer.seek(place, 0)
-    decode = msgspec.json.Decoder(Bare).decode
+    decode = msgspec.json.Decoder(Event).decode
     wanted = left = sum(map(len, records.values()))
     began = time.perf_counter()
     while left > 0:

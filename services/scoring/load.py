@@ -123,7 +123,7 @@ async def _load_plan(reader: Reader, state: State) -> None:
 async def _load_accounts(reader: Reader, state: State) -> None:
     rows = await reader.rows("account", "account_no, account_id, created_day")
     ids = [row.account_id for row in rows]
-    state.accounts.table.add(account_hashes(state, ids, len(ids)))
+    state.accounts.table.add(account_hashes(state, ids))
     append_accounts(state, ids, np.array([row.created_day for row in rows], dtype=np.int64))
     state.accounts.news[: len(rows)] = False
     columns = "account_no, name, time_ms, event_id, value::text"

@@ -1,6 +1,6 @@
 """Accounts come into the state: their numbers, and room for them in every array."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
@@ -46,11 +46,10 @@ def account_numbers(state: State, batch: Columns, hashes: HashArray, effects: Ef
     return numbers
 
 
-def account_hashes(state: State, ids: Iterable[str], count: int) -> HashArray:
+def account_hashes(state: State, ids: Sequence[str]) -> HashArray:
     """A keyed 64-bit hash of each account id."""
-    texts = map(str.encode, ids)
-    hashes = map(xxh3_64_intdigest, texts, repeat(state.hash_seed))
-    return np.fromiter(hashes, np.uint64, count)
+    hashes = map(xxh3_64_intdigest, map(str.encode, ids), repeat(state.hash_seed))
+    return np.fromiter(hashes, np.uint64, len(ids))
 
 
 def append_accounts(state: State, ids: Sequence[str], created_days: IntArray) -> range:

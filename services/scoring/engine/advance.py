@@ -116,8 +116,7 @@ class _Step:
     def _arriving(self, batch: Columns) -> Arriving:
         """The events that are ours and can be read; the others are put aside."""
         assert self.state.plan is not None
-        ids = (event.account_id for event in batch.events)
-        hashes = account_hashes(self.state, ids, len(batch))
+        hashes = account_hashes(self.state, [event.account_id for event in batch.events])
         ours = self._ours(batch, hashes)
         batch, hashes = batch.take(ours), hashes[ours]
         good, properties = read_properties(self.state.plan, batch, self.effects.quarantined)

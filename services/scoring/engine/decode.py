@@ -74,12 +74,12 @@ class Columns:
     @cached_property
     def present(self) -> frozenset[str]:
         """The types that there are."""
-        return frozenset(self.types)
+        return frozenset(dict.fromkeys(self.types))
 
     @cached_property
-    def sources(self) -> frozenset[str]:
-        """The sources that there are."""
-        return frozenset(event.source for event in self.events)
+    def sources(self) -> list[str]:
+        """The source of each event."""
+        return [event.source for event in self.events]
 
     def of(self, types: frozenset[str]) -> list[int]:
         """The positions of the events of some types, ascending."""
@@ -152,7 +152,7 @@ def _one_by_one(records: Sequence[RawRecord]) -> Batch:
 
 
 def _batch(records: list[RawRecord], bad: list[Quarantined]) -> Batch:
-    ours = [at for at, (_, key, _) in enumerate(records) if key and key.startswith(_RESERVED)]
+    ours = _controls(records)
     controls = [(at - before, _control(records[at])) for before, at in enumerate(ours)]
     if ours:
         aside = frozenset(ours)
@@ -169,8 +169,15 @@ def _batch(records: list[RawRecord], bad: list[Quarantined]) -> Batch:
     return Batch(Columns(records, events, times, own, received), controls, bad)
 
 
+def _controls(records: list[RawRecord]) -> list[int]:
+    """The positions of the control records: most batches have none, or a few."""
+    if not any(key.startswith(_RESERVED) for key in {key or b"" for _, key, _ in records}):
+        return []
+    return [at for at, (_, key, _) in enumerate(records) if key and key.startswith(_RESERVED)]
+
+
 def _refuse_nul(values: Sequence[bytes]) -> None:
-    if any(rb"\u0000" in value and _NUL.search(value) for value in values):
+    if rb"\u0000" in b"\n".join(values) and any(map(_NUL.search, values)):
         raise msgspec.ValidationError("NUL cannot be kept")
 
 

@@ -35,9 +35,11 @@ def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
 def hashes_of(state: State, batch: Columns) -> HashArray:
     """A keyed 64-bit hash of each event's (source, id)."""
     seed = state.hash_seed
-    seeds = {source: xxh3_64_intdigest(source.encode(), seed) for source in batch.sources}
-    ids = (event.id.encode() for event in batch.events)
-    by_source = (seeds[event.source] for event in batch.events)
+    seeds = {
+        source: xxh3_64_intdigest(source.encode(), seed) for source in dict.fromkeys(batch.sources)
+    }
+    ids = [event.id.encode() for event in batch.events]
+    by_source = map(seeds.__getitem__, batch.sources)
     return np.fromiter(map(xxh3_64_intdigest, ids, by_source), np.uint64, len(batch))
 
 

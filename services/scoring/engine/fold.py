@@ -50,8 +50,7 @@ def fold(state: State, arriving: Arriving, effects: Effects) -> None:
     days = state.plan.calendar.days_of(batch.times_ms)
     counted = days >= state.day - HORIZON_DAYS
     heard = (accounts, days, counted)
-    names = [event.source for event in batch.events]
-    note_events(state.sources, names, heard, state.clock.now_ms, effects.sources)
+    note_events(state.sources, batch.sources, heard, state.clock.now_ms, effects.sources)
     news = counted | fold_facts(state, batch, accounts, effects)
     fold_signals(state, batch, accounts, counted, effects)
     effects.too_old += int(len(days) - counted.sum())

@@ -1,6 +1,7 @@
 """The days of users: events into bits, windows that move with the running day."""
 
 from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
@@ -32,28 +33,34 @@ def fold_users(
     """
     numbers = np.full(len(batch.events), -1)
     oldest = state.day - HORIZON_DAYS
-    named = [bool(event.user_id) for event in batch.events]
-    positions = np.flatnonzero(np.array(named, dtype=bool) & (days >= oldest))
+    ids = [event.user_id for event in batch.events]
+    positions = np.flatnonzero(np.fromiter(map(bool, ids), bool, len(ids)) & (days >= oldest))
     if not len(positions):
         return numbers
-    known = [_known_by(state, batch, at) for at in positions.tolist()]
-    hashes = [xxh3_64_intdigest(key, state.hash_seed) for key, _ in known]
+    texts = [(ids[at] or "").encode() for at in positions.tolist()]
+    keys = _known_by(state, texts, batch.times_ms[positions]) if state.erased else texts
     users = state.users
-    keys = user_keys(np.array(hashes, dtype=np.uint64), accounts[positions])
-    found, firsts = users.table.add(keys)
+    hashes = map(xxh3_64_intdigest, keys, repeat(state.hash_seed))
+    hashed = np.fromiter(hashes, np.uint64, len(keys))
+    found, firsts = users.table.add(user_keys(hashed, accounts[positions]))
     numbers[positions] = found
     if len(firsts):
-        texts = [
-            (batch.events[positions[at]].user_id or "").encode() if known[at][1] else b""
-            for at in firsts.tolist()
-        ]
-        users.append(accounts[positions[firsts]], texts, user_days(state))
+        names = [_name(state, batch, int(positions[at]), texts[at]) for at in firsts.tolist()]
+        users.append(accounts[positions[firsts]], names, user_days(state))
     _see(state, found, days[positions], effects)
     return numbers
 
 
-def _known_by(state: State, batch: Columns, position: int) -> tuple[bytes, bool]:
-    return known_by(state, batch.events[position].user_id or "", int(batch.times_ms[position]))
+def _known_by(state: State, texts: list[bytes], times_ms: IntArray) -> list[bytes]:
+    """What tells the users of events from others, after somebody was erased. [event]"""
+    pairs = zip(texts, times_ms.tolist(), strict=True)
+    return [known_by(state, text.decode(), at_ms)[0] for text, at_ms in pairs]
+
+
+def _name(state: State, batch: Columns, position: int, text: bytes) -> bytes:
+    """The user's id, unless the event may not be named."""
+    may = known_by(state, text.decode(), int(batch.times_ms[position]))[1]
+    return text if may else b""
 
 
 def user_keys(hashes: HashArray, accounts: IntArray) -> HashArray:
