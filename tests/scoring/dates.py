@@ -1,6 +1,7 @@
 """What the oracle says of every account on a few days, without closing the others."""
 
 import json
+from datetime import date
 from typing import Any
 
 import yaml
@@ -51,3 +52,8 @@ def rows(oracle: Oracle, day: int) -> dict[tuple[str, int], Row]:
     """What closing the day says of each account."""
     found = {account.id: oracle.evaluate(account, day + 1) for account in oracle.in_order()}
     return {(account, day): (*row_of(row), False) for account, row in found.items()}
+
+
+def day_number(text: str) -> int:
+    """A date as the number of its day, from 1970-01-01."""
+    return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()

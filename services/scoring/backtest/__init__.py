@@ -1,0 +1,1 @@
+"""`myaku backtest`: what the scores of a history said, against what followed."""
