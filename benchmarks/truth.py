@@ -79,13 +79,13 @@ def main() -> None:
             row(subject, means.auc, means.lift)
             row(f"{subject}: calibration error", report.judgement.calibration[subject].ece)
         for band, share in report.judgement.bands.items():
-            print(f"  {band:44} {share.happened} of {share.n} fell silent")
+            print(f"  {band:48} {share.happened} of {share.n} fell silent")
 
 
 def row(title: str, *values: float | None) -> None:
     """One line of the table: AUC and lift, or another figure."""
     cells = " / ".join("–" if value is None else f"{value:.3f}" for value in values)
-    print(f"  {title:44} {cells}")
+    print(f"  {title:48} {cells}")
 
 
 if __name__ == "__main__":
