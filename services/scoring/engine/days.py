@@ -8,17 +8,16 @@ from services.scoring.engine.table import BoolArray, HashArray, IntArray
 _WORD = 64
 _ALL = (1 << RING_DAYS) - 1
 _LOW = (1 << _WORD) - 1
-_ONE = np.uint64(1)
+_LOW_BITS = np.array([1 << slot & _LOW for slot in range(RING_DAYS)], dtype=np.uint64)
+_HIGH_BITS = np.array([1 << slot >> _WORD for slot in range(RING_DAYS)], dtype=np.uint64)
 
 Bits = tuple[np.uint64, np.uint64]
 
 
 def day_bits(days: IntArray) -> tuple[HashArray, HashArray]:
     """The (low, high) words with the bit of each day."""
-    slots = (days % RING_DAYS).astype(np.uint64)
-    low = np.where(slots < _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
-    high = np.where(slots >= _WORD, _ONE << (slots % np.uint64(_WORD)), np.uint64(0))
-    return low, high
+    slots = days % RING_DAYS
+    return _LOW_BITS[slots], _HIGH_BITS[slots]
 
 
 def period_bits(first_day: int, last_day: int) -> Bits:

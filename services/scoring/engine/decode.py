@@ -171,13 +171,14 @@ def _batch(records: list[RawRecord], bad: list[Quarantined]) -> Batch:
 
 def _controls(records: list[RawRecord]) -> list[int]:
     """The positions of the control records: most batches have none, or a few."""
-    if not any(key.startswith(_RESERVED) for key in {key or b"" for _, key, _ in records}):
+    if _RESERVED not in b"\n".join([key or b"" for _, key, _ in records]):
         return []
     return [at for at, (_, key, _) in enumerate(records) if key and key.startswith(_RESERVED)]
 
 
 def _refuse_nul(values: Sequence[bytes]) -> None:
-    if rb"\u0000" in b"\n".join(values) and any(map(_NUL.search, values)):
+    text = b"\n".join(values)
+    if b"\\" in text and rb"\u0000" in text and any(map(_NUL.search, values)):  # the first is quick
         raise msgspec.ValidationError("NUL cannot be kept")
 
 

@@ -1,5 +1,8 @@
 """Deduplication by (source, id), in buckets of days."""
 
+from collections.abc import Iterable
+from itertools import repeat
+
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
@@ -39,7 +42,9 @@ def hashes_of(state: State, batch: Columns) -> HashArray:
         source: xxh3_64_intdigest(source.encode(), seed) for source in dict.fromkeys(batch.sources)
     }
     ids = [event.id.encode() for event in batch.events]
-    by_source = map(seeds.__getitem__, batch.sources)
+    by_source: Iterable[int] = map(seeds.__getitem__, batch.sources)
+    if len(seeds) == 1:
+        by_source = repeat(*seeds.values())
     return np.fromiter(map(xxh3_64_intdigest, ids, by_source), np.uint64, len(batch))
 
 

@@ -21,27 +21,30 @@ class HashSet:
     def has(self, hashes: HashArray) -> NDArray[np.bool_]:
         """Whether each of the hashes is in the set. [hash]"""
         order = np.argsort(hashes)  # neighbours look into the same part of a run
-        ordered = hashes[order]
-        found = np.zeros(len(ordered), dtype=bool)
-        for run in self.runs:
-            at = np.minimum(np.searchsorted(run, ordered), len(run) - 1)
-            found |= run[at] == ordered
-        known = np.empty_like(found)
-        known[order] = found
+        known = np.empty(len(hashes), dtype=bool)
+        known[order] = self._has_ascending(hashes[order])
         return known
 
     def add(self, hashes: HashArray) -> IntArray:
         """Remember the hashes; the positions at which a new one came first, ascending."""
-        unknown = np.flatnonzero(~self.has(hashes))
-        if not len(unknown):
-            return unknown
-        fresh = hashes[unknown]
-        order = np.argsort(fresh, kind="stable")
-        ordered = fresh[order]
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = ordered[1:] != ordered[:-1]
-        self._append(ordered[first])
-        return np.sort(unknown[order[first]])
+        order = np.argsort(hashes)
+        ordered = hashes[order]
+        unknown = ~self._has_ascending(ordered)
+        order, ordered = order[unknown], ordered[unknown]
+        if not len(ordered):
+            return order
+        is_first = np.ones(len(order), dtype=bool)
+        is_first[1:] = ordered[1:] != ordered[:-1]
+        starts = np.flatnonzero(is_first)
+        self._append(ordered[starts])
+        return np.sort(np.minimum.reduceat(order, starts))
+
+    def _has_ascending(self, hashes: HashArray) -> NDArray[np.bool_]:
+        found = np.zeros(len(hashes), dtype=bool)
+        for run in self.runs:
+            at = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+            found |= run[at] == hashes
+        return found
 
     def _append(self, run: HashArray) -> None:
         while self.runs and len(self.runs[-1]) < GROWTH * len(run):

@@ -68,7 +68,11 @@ def _decoded(plan: Plan, batch: Columns) -> Properties:
     decoders = {name: _decoder(plan, name) for name in batch.present}
     for at in batch.of(frozenset(filter(is_reserved, batch.present))):
         _ = batch.events[at].properties
-    decoded = [decoders[event.type](event.encoded) for event in batch.events]
+    if len({*decoders.values()}) == 1:
+        decoder = next(iter(decoders.values()))
+        decoded = list(map(decoder, [event.encoded for event in batch.events]))
+    else:
+        decoded = [decoders[event.type](event.encoded) for event in batch.events]
     return Properties(plan.property_attributes, decoded)
 
 

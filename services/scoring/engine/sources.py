@@ -119,7 +119,10 @@ def note_events(
     accounts, days, inside = rows
     found = {name: source_named(sources, name, effects) for name in dict.fromkeys(names)}
     numbers = {name: one.number if one else SOURCES_MAX for name, one in found.items()}
-    own = np.array(list(map(numbers.__getitem__, names)), dtype=np.int64)
+    if len(numbers) == 1:
+        own = np.repeat(np.array([*numbers.values()]), len(names))
+    else:
+        own = np.fromiter(map(numbers.__getitem__, names), np.int64, len(names))
     counts = np.bincount(own, minlength=1)
     for one in found.values():
         if one:

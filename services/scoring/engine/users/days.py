@@ -34,7 +34,10 @@ def fold_users(
     numbers = np.full(len(batch.events), -1)
     oldest = state.day - HORIZON_DAYS
     ids = [event.user_id for event in batch.events]
-    positions = np.flatnonzero(np.fromiter(map(bool, ids), bool, len(ids)) & (days >= oldest))
+    named = days >= oldest
+    if not all(ids):
+        named &= np.fromiter(map(bool, ids), bool, len(ids))
+    positions = np.flatnonzero(named)
     if not len(positions):
         return numbers
     texts = [(ids[at] or "").encode() for at in positions.tolist()]
