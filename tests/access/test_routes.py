@@ -106,6 +106,8 @@ async def test_every_route_takes_those_who_may_and_nobody_else(database_url: str
         "GET /v1/accounts": "read",
         "GET /v1/accounts/{account_id:encoded}": "read",
         "GET /v1/accounts/{account_id:encoded}/history": "read",
+        "GET /v1/accounts/{account_id:encoded}/success-map": "read",
+        "GET /v1/matrix": "read",
         "PUT /v1/accounts/{account_id:encoded}/override": "act",
         "DELETE /v1/accounts/{account_id:encoded}/override": "act",
         "POST /v1/accounts/{account_id:encoded}/close": "act",

@@ -28,7 +28,7 @@ async def snapshot(installation: Installation) -> Snapshot:
         ),
         history=await installation.rows(
             "SELECT a.account_id, h.day, h.score_tenths, h.band, h.coverage_hundredths,"
-            " h.scorecard, h.revision FROM scoring.history h"
+            " h.scorecard, h.revision, h.stale FROM scoring.history h"
             " JOIN scoring.account a USING (partition, account_no)"
             ' ORDER BY a.account_id COLLATE "C", h.day'
         ),

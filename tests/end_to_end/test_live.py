@@ -39,6 +39,15 @@ def use(number: int, user_id: str) -> dict[str, Any]:
     }
 
 
+SEATS = {
+    "id": "seats",
+    "type": "account.updated",
+    "account_id": "acme",
+    "properties": {"seats": 4},
+}
+"""What the account pays for: of these, `login_rate_28d` says how many are used."""
+
+
 async def measure(myaku: Installation, name: str) -> float | None:
     """What the account's newest health says of a measure; None without one."""
     try:
@@ -54,10 +63,10 @@ async def test_an_event_is_scored_and_a_restart_counts_it_once(
 ) -> None:
     async with up(tmp_path / "data", *broker_options) as myaku:
         first = [use(1, "u-1"), use(2, "u-2")]
-        await send(myaku, *first, first[0])
+        await send(myaku, SEATS | {"time": iso_time(now_ms())}, *first, first[0])
 
         async def is_counted() -> bool:
-            return await measure(myaku, "active_users_28d") == 2
+            return await measure(myaku, "login_rate_28d") == 2 / 4
 
         await until(is_counted)
         before = await myaku.get("scoring", "/v1/accounts/acme")
@@ -68,10 +77,10 @@ async def test_an_event_is_scored_and_a_restart_counts_it_once(
         await send(myaku, *first, use(3, "u-3"))
 
         async def is_counted_again() -> bool:
-            return await measure(myaku, "active_users_28d") == 3
+            return await measure(myaku, "login_rate_28d") == 3 / 4
 
         await until(is_counted_again)
-        assert await measure(myaku, "features_28d") == 3
+        assert await measure(myaku, "features_90d") == 3
         duplicates = [row["duplicates"] for row in await myaku.all("scoring", "/v1/partitions")]
         assert sum(duplicates) == 3
 
@@ -95,7 +104,7 @@ async def test_a_replayed_history_goes_live_and_never_returns(
         await send(myaku, use(1, "u-1"))
 
         async def is_scored() -> bool:
-            return await measure(myaku, "features_28d") == 1
+            return await measure(myaku, "features_90d") == 1
 
         await until(is_scored)
         now = {row["account_id"] for row in await myaku.all("scoring", "/v1/accounts")}

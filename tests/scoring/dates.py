@@ -9,7 +9,7 @@ import yaml
 from shared.configuration.files import SHIPPED
 from tests.scoring.documents import ROUTING
 from tests.scoring.histories import DAY, Record, config, tick
-from tests.scoring.oracle import Oracle
+from tests.scoring.oracle import SCORING, Oracle
 from tests.scoring.oracle_records import milliseconds
 from tests.scoring.twins import Row, row_of
 
@@ -18,8 +18,7 @@ DATES = 10
 
 def document() -> dict[str, Any]:
     """The shipped scoring configuration."""
-    parts = ("product", "scorecards")
-    shipped = {part: yaml.safe_load((SHIPPED / f"{part}.yaml").read_text()) for part in parts}
+    shipped = {part: yaml.safe_load((SHIPPED / f"{part}.yaml").read_text()) for part in SCORING}
     return shipped | {"alerts": {}, "routing": ROUTING}
 
 
