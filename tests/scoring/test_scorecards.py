@@ -137,3 +137,36 @@ def test_what_only_time_changed_has_no_other_cause() -> None:
     assert record["score"] == 11.0
     causes = [cause["cause"] for each in record["drivers"] for cause in each["causes"]]
     assert set(causes) == {"time"}
+
+
+def test_two_hundred_measures_are_scored_like_one() -> None:
+    metrics: dict[str, Any] = {}
+    for number in range(50):
+        where = {"where": {"feature": f"f{number}"}}
+        metrics[f"uses_{number}"] = {"count": "*", "window": "28d", **where}
+        metrics[f"days_{number}"] = {"days": "*", "window": "90d", **where}
+        metrics[f"amount_{number}"] = {"sum": f"amount_{number}", "of": "*", "window": "7d"}
+        metrics[f"silent_{number}"] = {"since_last": "*", **where}
+    curve = [[0, 100], [3, 0]]
+    dimensions = {
+        f"part_{at}": {
+            "weight": 1 + at,
+            "measures": {
+                name: {"weight": 1 + place % 3, "curve": curve}
+                for place, name in enumerate(sorted(metrics)[at::4])
+            },
+        }
+        for at in range(4)
+    }
+    events = [
+        event(
+            f"account-{number % 7}",
+            START + number,
+            id=f"e{number}",
+            properties={"feature": f"f{number % 60}", f"amount_{number % 50}": number / 7},
+        )
+        for number in range(300)
+    ]
+    settings = config(document(metrics, {"id": "all", "dimensions": dimensions}))
+    said = both(settings, tick(START), *events, tick(START + DAY), tick(START + 9 * DAY))
+    assert {len(health["drivers"]) for health in said.health.values()} == {200}
