@@ -173,6 +173,14 @@ class OnboardingHealth(msgspec.Struct, frozen=True):
     milestones: list[MilestoneHealth]
 
 
+class Crossing(msgspec.Struct, frozen=True, gc=False, rename={"condition": "if"}):
+    """The day at whose close the account will be in a lower band, if it stays silent."""
+
+    band: str
+    on: str
+    condition: Literal["silent"] = "silent"
+
+
 class Health(msgspec.Struct, frozen=True, gc=False):
     """An account's health as published in `health.changes`. Σ contribution = score."""
 
@@ -194,7 +202,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     stale: bool = False
     override: OverrideHealth | None = None
     signals: list[AccountSignal] = []
-    crosses: None = None
+    crosses: Crossing | None = None
     engagement: Mapping[str, int] = {}
     matrix: MatrixCell | None = None
     onboarding: OnboardingHealth | None = None

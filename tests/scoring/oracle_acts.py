@@ -1,17 +1,19 @@
 """The oracle's reading of what people do: overrides, and erased people."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.scoring.oracle_health import Scored
 from tests.scoring.oracle_metrics import Fact
 from tests.scoring.oracle_records import milliseconds
 from tests.scoring.oracle_score import Override
 
+if TYPE_CHECKING:
+    from tests.scoring.oracle_health import Scored
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def learn_override(account: Scored, event: dict[str, Any]) -> bool:
+def learn_override(account: "Scored", event: dict[str, Any]) -> bool:
     """The newest override wins; whether this is the newest."""
     if event["type"] != "account.overridden" or not is_readable(event["properties"]):
         return False
@@ -37,7 +39,7 @@ def is_readable(properties: dict[str, Any]) -> bool:
     return bool(TIME.fullmatch(str(properties.get("expires_at"))))
 
 
-def in_force(account: Scored, clock: int) -> Override | None:
+def in_force(account: "Scored", clock: int) -> Override | None:
     """The override that stands at a time."""
     if account.override is None or account.override.value["score"] is None:
         return None

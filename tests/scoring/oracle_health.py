@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.scoring.oracle_crosses import crosses, has_passed
 from tests.scoring.oracle_metrics import Fact, Rules
 from tests.scoring.oracle_records import rfc3339
 from tests.scoring.oracle_score import Evaluation, Part, json_value
@@ -48,7 +49,7 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
     standing = account.published_stale, account.health.get("engagement")
     signals_of_numbers(rules, account, new, r)
     is_new = old is None or old.said() != new.said() or standing != (account.stale, engagement)
-    if not is_new and not account.waiting:
+    if not is_new and not account.waiting and not has_passed(account, r):
         return False
     previous = None
     if old is not None:
@@ -73,6 +74,7 @@ def publish(rules: Rules, account: Scored, new: Evaluation, r: int, as_of: int, 
         "silence_risk": new.silence_risk,
         "override": None,
         "computed_score": None,
+        "crosses": crosses(rules, account, new, r),
         "building_history": new.building,
         "stale": account.stale,
         "engagement": engagement,

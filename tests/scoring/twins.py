@@ -14,9 +14,6 @@ from tests.scoring.histories import Record
 from tests.scoring.oracle import Oracle
 from tests.scoring.oracle_score import json_value
 
-ALWAYS: dict[str, Any] = {
-    "crosses": None,
-}
 Row = tuple[int | None, str | None, int, str, str, bool]
 
 
@@ -64,7 +61,7 @@ class Engine:
             counters["quarantined"] += len(effects.quarantined)
         return Said(
             outbox=[
-                (key.decode(), without_constants(json.loads(value)))
+                (key.decode(), with_profile(json.loads(value)))
                 for effects in self.effects
                 for key, value in effects.outbox
             ],
@@ -77,19 +74,17 @@ class Engine:
                 self.state.day,
             ),
             health={
-                identity: without_constants(json.loads(record))
-                for identity, record in newest.items()
+                identity: with_profile(json.loads(record)) for identity, record in newest.items()
             },
             counters={name: count for name, count in counters.items() if count},
             sources=sources_of(self.state),
         )
 
 
-def without_constants(value: Any) -> Any:
-    """A health record without what this release never fills; other records as they are."""
+def with_profile(value: Any) -> Any:
+    """A health record whose profile is compared as JSON is; other records as they are."""
     if "account_id" not in value:
         return value
-    assert {name: value.pop(name) for name in ALWAYS} == ALWAYS
     return value | {"profile": (value["profile"], json_value(value["profile"]))}
 
 
@@ -112,14 +107,14 @@ def every_day(ids: list[str], rows: Iterable[HistoryRow], running_day: int) -> d
 def oracle_said(oracle: Oracle) -> Said:
     """What the oracle said so far."""
     return Said(
-        outbox=[(key, _with_profile(value)) for key, value in oracle.outbox],
+        outbox=[(key, with_profile(value)) for key, value in oracle.outbox],
         ranks=oracle.ranks,
         history={
             (account.id, day): (*row_of(row), day in account.stale_days)
             for account in oracle.accounts.values()
             for day, row in account.history.items()
         },
-        health={a.id: _with_profile(a.health) for a in oracle.accounts.values() if a.health},
+        health={a.id: with_profile(a.health) for a in oracle.accounts.values() if a.health},
         counters={name: count for name, count in oracle.counters.items() if count},
         sources=oracle.sources.said(oracle.clock),
     )
@@ -142,12 +137,6 @@ def sources_of(state: State) -> dict[str, Any]:
         )
         for name, source in state.sources.known.items()
     }
-
-
-def _with_profile(value: dict[str, Any]) -> dict[str, Any]:
-    if "account_id" not in value:
-        return value
-    return value | {"profile": (value["profile"], json_value(value["profile"]))}
 
 
 def by_engine(batches: Iterable[Sequence[Record]], partition: int = 0, partitions: int = 1) -> Said:

@@ -7,7 +7,7 @@ import numpy as np
 from services.scoring.engine.days import any_bit, count_bits, period_bits
 from services.scoring.engine.silence import HALF_LIFE_DAYS, YOUNG_DAYS, silence_risk
 from services.scoring.engine.state import NEVER, RING_DAYS, ActiveDays
-from services.scoring.engine.table import FloatArray, HashArray, IntArray, distinct
+from services.scoring.engine.table import BoolArray, FloatArray, HashArray, IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
 _BYTES = RING_DAYS // 8
@@ -37,27 +37,34 @@ def fade(kept: ActiveDays, running_day: int) -> None:
 
 def days_in(kept: ActiveDays, accounts: IntArray, first_day: int, last_day: int) -> FloatArray:
     """The number of active days from the first to the last day, both included. [account]"""
-    bits = period_bits(first_day, last_day)
-    return count_bits(kept.low[accounts], kept.high[accounts], bits).astype(np.float64)
+    low, high = period_bits(first_day, last_day)
+    return count_bits(kept.low[accounts] & low, kept.high[accounts] & high).astype(np.float64)
 
 
-def since_last(kept: ActiveDays, accounts: IntArray, running_day: int) -> FloatArray:
+def since_last(kept: ActiveDays, accounts: IntArray, running_days: IntArray | int) -> FloatArray:
     """Whole days since the last active one; none of the running day. NaN without one. [account]"""
     last = kept.last[accounts]
-    return np.where(last == NEVER, np.nan, np.maximum(0, running_day - 1 - last))
+    return np.where(last == NEVER, np.nan, np.maximum(0, running_days - 1 - last))
 
 
 def risk(kept: ActiveDays, accounts: IntArray, running_day: int, horizon_days: int) -> FloatArray:
     """Silence risk while a day runs; NaN without an active day, and for the young. [account]"""
-    known = (kept.first[accounts] != NEVER) & (running_day - kept.first[accounts] >= YOUNG_DAYS)
+    known = rhythmic(kept, accounts, running_day)
     at = accounts[known]
     silent_days = np.maximum(1, running_day - kept.last[at]).astype(np.float64)
     risks = np.full(len(accounts), np.nan)
-    risks[known] = silence_risk(_fading_count(kept, at, running_day), silent_days, horizon_days)
+    risks[known] = silence_risk(fading_count(kept, at, running_day), silent_days, horizon_days)
     return risks
 
 
-def _fading_count(kept: ActiveDays, accounts: IntArray, running_day: int) -> FloatArray:
+def rhythmic(kept: ActiveDays, accounts: IntArray, running_days: IntArray | int) -> BoolArray:
+    """Which accounts have a rhythm on their running day to be silent against. [account]"""
+    first = kept.first[accounts]
+    found: BoolArray = (first != NEVER) & (running_days - first >= YOUNG_DAYS)
+    return found
+
+
+def fading_count(kept: ActiveDays, accounts: IntArray, running_day: int) -> FloatArray:
     """Σ 2^(−age/120) over all active days, the age counted from the last one. [account]"""
     weights = _weights(running_day)
     total = np.zeros(len(accounts))

@@ -33,13 +33,10 @@ def any_bit(low: HashArray, high: HashArray, bits: Bits) -> BoolArray:
     return found
 
 
-def count_bits(low: HashArray, high: HashArray, bits: Bits) -> IntArray:
-    """How many bits of each of the (low, high) words are inside the period."""
-    return _ones(low & bits[0]) + _ones(high & bits[1])
-
-
-def _ones(words: HashArray) -> IntArray:
-    counts: IntArray = np.bitwise_count(words).astype(np.int64)
+def count_bits(low: HashArray, high: HashArray) -> IntArray:
+    """How many bits each of the (low, high) words has."""
+    counts: IntArray = np.bitwise_count(low).astype(np.int64)
+    counts += np.bitwise_count(high)
     return counts
 
 
@@ -50,3 +47,20 @@ def turned_bits(from_day: int, to_day: int) -> Bits:
         cleared |= 1 << (day % RING_DAYS)
     kept = _ALL & ~cleared
     return np.uint64(kept & _LOW), np.uint64(kept >> _WORD)
+
+
+def newest_ages(low: HashArray, high: HashArray, running_day: int) -> IntArray:
+    """How many days ago each of the (low, high) words has its newest bit; 128 without one."""
+    turned = (running_day + 1) % RING_DAYS
+    if turned >= _WORD:
+        low, high = high, low
+    right, left = np.uint64(turned % _WORD), np.uint64(_WORD - turned % _WORD)
+    if right:
+        low, high = (low >> right) | (high << left), (high >> right) | (low << left)
+    newest = np.where(high != 0, high, low)
+    # without the bit below the first one, the rounding to a double cannot carry over
+    exponents = np.frexp((newest & ~(newest >> np.uint64(1))).astype(np.float64))[1].astype(
+        np.int64
+    )
+    ages: IntArray = RING_DAYS - exponents - np.where(high != 0, _WORD, 0)
+    return ages

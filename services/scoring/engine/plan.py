@@ -1,14 +1,17 @@
 """A configuration made ready to compute with: signals, windows, measures, scorecards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from services.scoring.engine.calendar import Calendar
 from services.scoring.engine.event_types import selects
 from services.scoring.engine.plan_scorecards import Condition, ScorecardPlan
 from services.scoring.engine.success.plan import SuccessPlan
+from services.scoring.engine.table import IntArray
 from services.scoring.engine.users.plan import EngagementPlan
 from shared.events import encode
 
@@ -120,6 +123,32 @@ class Plan:
     def windows_of(self, signal: int) -> list[int]:
         """The numbers of a signal's windows."""
         return [at for at, window in enumerate(self.windows) if window.signal == signal]
+
+    def columns_of(self, card: ScorecardPlan) -> tuple[int, ...]:
+        """The columns that a scorecard reads, and those that they are made of; ascending."""
+        read = {
+            *card.columns.tolist(),
+            *(column for rule in card.rules for column, _ in rule.bounds),
+        }
+        return self.with_terms(read if card.gate is None else read | {card.gate.column})
+
+    def with_terms(self, columns: Iterable[int]) -> tuple[int, ...]:
+        """Columns with those that they are made of; ascending, so terms come first."""
+        found = set(columns)
+        for number in sorted(found, reverse=True):
+            found |= {term for term in self.columns[number].terms if isinstance(term, int)}
+        return tuple(sorted(found))
+
+    @cached_property
+    def band_numbers(self) -> IntArray:
+        """[tenths 0 … 1000]: the number of the band."""
+        names = [name for name, _ in self.bands]
+        return np.array([names.index(self.band(tenths) or "") for tenths in range(1001)])
+
+    @cached_property
+    def least_tenths(self) -> IntArray:
+        """[band]: the least score in tenths that is in it or in a higher one."""
+        return np.searchsorted(-self.band_numbers, -np.arange(len(self.bands)))
 
     def band(self, tenths: int) -> str | None:
         """The band of a score in tenths; None for −1, no score."""

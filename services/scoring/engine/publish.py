@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from services.scoring.engine.calendar import iso_day
 from services.scoring.engine.effects import Effects, HealthRow
 from services.scoring.engine.evaluate import Evaluation, cards_of
 from services.scoring.engine.explain import Explained, explain
-from services.scoring.engine.published import Heading, Override
+from services.scoring.engine.forecast.crosses import crossings, have_passed
+from services.scoring.engine.published import NO_CROSSING, Heading, Override
 from services.scoring.engine.score import BUILDING, NO_SCORE
 from services.scoring.engine.state import SCORES_RING_DAYS, State
 from services.scoring.engine.success import publication
 from services.scoring.engine.table import BoolArray, IntArray
 from services.scoring.engine.users.ranks import at_each_rank
-from shared.events import Health, Mode, OverrideHealth, Previous, ScorecardName
+from shared.events import Crossing, Health, Mode, OverrideHealth, Previous, ScorecardName
 from shared.times import iso_time
 
 
@@ -48,6 +50,7 @@ def publish(
     published.shares[:, numbers] = shares.T
     published.as_of_ms[numbers] = as_of_ms
     published.headings[numbers] = headings
+    published.crossing_days[numbers], published.crossing_bands[numbers] = shown.crossings
     _keep_numbers(state, evaluation, rows)
     _remember(state, numbers)
     publication.remember(state, evaluation, rows, effects)
@@ -70,6 +73,7 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
         | (evaluation.computed != published.computed[at])
         | (evaluation.coverage != published.coverage[at])
         | (accounts.stale[at] != published.stale[at])
+        | have_passed(state, at)
         | publication.differs(state, evaluation)
     )
     overridden = {*accounts.overrides.items()} ^ {*published.overrides.items()}
@@ -135,6 +139,7 @@ class _Shown:
         self.sequences = published.sequences[numbers].tolist()
         self.before = published.tenths[numbers].tolist(), published.headings[numbers].tolist()
         moments, self.moments = np.unique(published.as_of_ms[numbers], return_inverse=True)
+        self.crossings = crossings(state, numbers, tenths)
         self.times = [iso_time(at_ms) for at_ms in moments.tolist()]
         self.changes = [_changes(state, numbers, tenths, back) for back in (8, 29)]
 
@@ -164,7 +169,15 @@ class _Shown:
             computed_score=_points(computed) if override else None,
             building_history=computed == BUILDING,
             stale=bool(state.accounts.stale[account]),
+            crosses=self._crossing(row),
             engagement=at_each_rank(state, account),
+        )
+
+    def _crossing(self, row: int) -> Crossing | None:
+        day, band = (int(column[row]) for column in self.crossings)
+        assert self.state.plan is not None
+        return (
+            None if day == NO_CROSSING else Crossing(self.state.plan.bands[band][0], iso_day(day))
         )
 
     def _previous(self, row: int) -> Previous:

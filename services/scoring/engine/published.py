@@ -11,6 +11,8 @@ from services.scoring.engine.table import BoolArray, IntArray, grown
 PartArray = NDArray[np.int32]
 ShareArray = NDArray[np.int16]
 
+NO_CROSSING = -1
+
 
 class Override(NamedTuple):
     """A score that a person set instead of the computed one, until `expires_ms`."""
@@ -38,8 +40,17 @@ def _zeros() -> IntArray:
     return np.zeros(16, np.int64)
 
 
-NUMBERS = ("sequences", "as_of_ms", "tenths", "computed", "coverage", "headings")
-"""The whole numbers that are kept of each account."""
+NUMBERS = {
+    "sequences": 0,
+    "as_of_ms": 0,
+    "tenths": 0,
+    "computed": 0,
+    "coverage": 0,
+    "headings": 0,
+    "crossing_days": NO_CROSSING,
+    "crossing_bands": NO_CROSSING,
+}
+"""The whole numbers that are kept of each account, and what stands there of nobody."""
 
 
 @dataclass
@@ -52,6 +63,10 @@ class Published:
     computed: IntArray = field(default_factory=_zeros)  # tenths without override; also BUILDING
     coverage: IntArray = field(default_factory=_zeros)  # hundredths
     headings: IntArray = field(default_factory=_zeros)  # numbers of the list below
+    crossing_days: IntArray = field(default_factory=lambda: np.full(16, NO_CROSSING))
+    """The close at which it enters a lower band if it stays silent; NO_CROSSING without one."""
+    crossing_bands: IntArray = field(default_factory=lambda: np.full(16, NO_CROSSING))
+    """Number in Plan.bands of that band."""
     stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     shares: ShareArray = field(default_factory=lambda: np.zeros((0, 16), np.int16))
     """[part, account]: contributions in hundredths of a point."""
@@ -75,15 +90,7 @@ class Published:
 
     def make_room(self, size: int) -> None:
         """Let the arrays hold `size` accounts, and the list of profiles have as many."""
-        for name in (
-            "sequences",
-            "as_of_ms",
-            "tenths",
-            "computed",
-            "coverage",
-            "headings",
-            "stale",
-        ):
-            setattr(self, name, grown(getattr(self, name), size))
+        for name, fill in {**NUMBERS, "stale": False}.items():
+            setattr(self, name, grown(getattr(self, name), size, fill))
         self.shares = grown(self.shares, size, axis=1)
         self.profiles.extend([None] * (size - len(self.profiles)))

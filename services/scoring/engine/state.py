@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.engine.by_owner import ByOwner
 from services.scoring.engine.classes import Classes
 from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.plan import Plan
@@ -70,6 +71,7 @@ class DaySets:
     low: HashArray  # [thing], bits of the days whose number modulo 128 is below 64
     high: HashArray  # [thing], the others
     counts: dict[int, IntArray]  # window → [account], things with a bit inside it
+    by_owner: ByOwner = field(default_factory=ByOwner)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import numpy as np
 
 from services.scoring.engine.active_days import fade
+from services.scoring.engine.by_owner import ByOwner
 from services.scoring.engine.days import Bits, any_bit, day_bits, period_bits
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.open_keys import forget_closed
@@ -65,7 +66,7 @@ def forget_things(state: State, least: int = 10_000) -> None:
         if 2 * int(alive.sum()) > used:
             continue
         hashes = kept.things.hashes[:used][alive]
-        kept.things = HashTable()
+        kept.things, kept.by_owner = HashTable(), ByOwner()
         kept.things.add(hashes)
         kept.owners = kept.owners[:used][alive]
         kept.low, kept.high = kept.low[:used][alive], kept.high[:used][alive]

@@ -64,6 +64,8 @@ def _published(state: State, at: IntArray) -> Columns:
         published.computed[at].tolist(),
         published.coverage[at].tolist(),
         published.headings[at].tolist(),
+        published.crossing_days[at].tolist(),
+        published.crossing_bands[at].tolist(),
         _packed(published.shares[:, at]),
         _packed(state.time_parts[:, at]),
         [encode(each).decode() if each else None for each in gone],
@@ -107,15 +109,16 @@ async def save(writer: Writer, rows: PublishedRows) -> None:
     )
     await writer.rows(
         "INSERT INTO scoring.published (partition, account_no, sequence, as_of_ms, score_tenths,"
-        " computed_tenths, coverage_hundredths, heading_no, shares, time_parts, gone, override,"
-        " late, news)"
+        " computed_tenths, coverage_hundredths, heading_no, crossing_day, crossing_band,"
+        " shares, time_parts, gone, override, late, news)"
         " SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::smallint[],"
-        " $6::smallint[], $7::smallint[], $8::int[], $9::bytea[], $10::bytea[], $11::json[],"
-        " $12::json[], $13::boolean[], $14::boolean[])"
+        " $6::smallint[], $7::smallint[], $8::int[], $9::int[], $10::smallint[], $11::bytea[],"
+        " $12::bytea[], $13::json[], $14::json[], $15::boolean[], $16::boolean[])"
         " ON CONFLICT (partition, account_no) DO UPDATE SET sequence = excluded.sequence,"
         " as_of_ms = excluded.as_of_ms, score_tenths = excluded.score_tenths,"
         " computed_tenths = excluded.computed_tenths,"
         " coverage_hundredths = excluded.coverage_hundredths, heading_no = excluded.heading_no,"
+        " crossing_day = excluded.crossing_day, crossing_band = excluded.crossing_band,"
         " shares = excluded.shares, time_parts = excluded.time_parts, gone = excluded.gone,"
         " override = excluded.override, late = excluded.late, news = excluded.news",
         rows.published,
@@ -140,7 +143,8 @@ async def load(reader: Reader, state: State) -> None:
     found = await reader.rows(
         "published",
         "account_no, sequence, as_of_ms, score_tenths, computed_tenths, coverage_hundredths,"
-        " heading_no, late, news, shares, time_parts, gone::text, override::text",
+        " heading_no, crossing_day, crossing_band, late, news,"
+        " shares, time_parts, gone::text, override::text",
     )
     if not found:
         return

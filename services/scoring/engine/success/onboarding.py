@@ -123,16 +123,35 @@ def latch(state: State, values_of: Callable[[State, IntArray], FloatArray]) -> l
 
 def standing(state: State, accounts: IntArray) -> Standing:
     """How the accounts' onboardings stand on the running day."""
+    running_days = np.full(len(accounts), state.day)
+    return standing_on(state, accounts, running_days, reached_days(state, accounts))
+
+
+def reached_days(state: State, accounts: IntArray) -> SmallArray:
+    """The day at whose close each milestone's metric had the value. [row, milestone]"""
+    success = state.success
+    holds = success.reached_since[accounts] == success.start_days[accounts]
+    return np.where(holds[:, None], success.reached_days[accounts], NEVER)
+
+
+def standing_on(
+    state: State, accounts: IntArray, running_days: IntArray, by_metric: SmallArray
+) -> Standing:
+    """How the accounts' onboardings stand, each account on a running day.
+
+    `by_metric` is [row, milestone]: the days on which metrics reach what they should.
+    """
     assert state.plan is not None
-    plan, day, count = state.plan.success.onboarding, state.day, len(accounts)
+    plan, count = state.plan.success.onboarding, len(accounts)
     result = Standing(np.zeros(count, np.int8), np.zeros(count, np.int64), np.full(count, np.nan))
     if plan is None:
         return result
     start = state.success.start_days[accounts]
-    rows = np.flatnonzero((start != NEVER) & (start <= day))
+    rows = np.flatnonzero((start != NEVER) & (start <= running_days))
     if len(rows):
-        statuses = _statuses(state, plan, accounts[rows])
-        whole = np.where(day > start[rows] + plan.last_days, ENDED, RUNNING)
+        days = running_days[rows]
+        statuses = _statuses(state, plan, accounts[rows], days, by_metric[rows])
+        whole = np.where(days > start[rows] + plan.last_days, ENDED, RUNNING)
         whole[(statuses != OPEN).all(axis=1) & (statuses != OVERDUE).all(axis=1)] = ENDED
         whole[((statuses == DONE) | (statuses == DONE_LATE)).all(axis=1)] = ALL_DONE
         result.whole[rows] = whole
@@ -141,11 +160,17 @@ def standing(state: State, accounts: IntArray) -> Standing:
     return result
 
 
-def _statuses(state: State, plan: OnboardingPlan, accounts: IntArray) -> NDArray[np.int8]:
+def _statuses(
+    state: State,
+    plan: OnboardingPlan,
+    accounts: IntArray,
+    running_days: IntArray,
+    by_metric: SmallArray,
+) -> NDArray[np.int8]:
     """Each milestone's status. [row, milestone]"""
     due = state.success.start_days[accounts][:, None] + plan.due_days
-    done = done_days(state, accounts)
-    statuses = np.where(state.day > due, OVERDUE, OPEN).astype(np.int8)
+    done = _done_days(state, accounts, by_metric)
+    statuses = np.where(running_days[:, None] > due, OVERDUE, OPEN).astype(np.int8)
     statuses[done != NEVER] = DONE
     statuses[(done != NEVER) & (done > due)] = DONE_LATE
     statuses[state.success.outcomes[accounts] == GAVE_UP] = FAILED
@@ -154,11 +179,13 @@ def _statuses(state: State, plan: OnboardingPlan, accounts: IntArray) -> NDArray
 
 def done_days(state: State, accounts: IntArray) -> SmallArray:
     """The day on which each milestone was done; NEVER where it was not. [row, milestone]"""
+    return _done_days(state, accounts, reached_days(state, accounts))
+
+
+def _done_days(state: State, accounts: IntArray, by_metric: SmallArray) -> SmallArray:
     success = state.success
     said = success.outcomes[accounts] == SUCCEEDED
     by_event = np.where(said, success.outcome_days[accounts], NEVER)
-    holds = success.reached_since[accounts] == success.start_days[accounts]
-    by_metric = np.where(holds[:, None], success.reached_days[accounts], NEVER)
     both = (by_event != NEVER) & (by_metric != NEVER)
     days: SmallArray = np.where(
         both, np.minimum(by_event, by_metric), np.maximum(by_event, by_metric)

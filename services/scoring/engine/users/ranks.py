@@ -93,17 +93,28 @@ def rank_users(state: State, as_of_ms: int, effects: Effects) -> None:
         return
     found = standing(plan, [_words(state, term, looked) for term in plan.earning], state.day)
     old, last = users.ranks[looked].astype(np.int64), users.settling[looked].astype(np.int64)
-    new = np.where((old == NO_RANK) | (found.ranks == last), found.ranks, old)
     silent = users.last_days[looked] < state.day - HORIZON_DAYS
-    gone = silent & ((old == NO_RANK) | ((old == LOWEST) & (found.ranks == LOWEST)))
-    new[gone] = NO_RANK
-    settling = np.where(gone, NO_RANK, found.ranks)
+    new, settling = settled(old, last, found.ranks, silent)
     users.ranks[looked], users.settling[looked] = new, settling
     users.look[looked] = (settling != new) | (silent & (new == LOWEST))
     effects.users.append(looked[(new != old) | (settling != last)])
     changed = np.flatnonzero(new != old)
     _count(state, looked[changed], old[changed], new[changed])
     _tell(state, looked[changed], old[changed], found.tenths[changed], as_of_ms, effects)
+
+
+def settled(
+    old: IntArray, last: IntArray, found: IntArray, silent: BoolArray
+) -> tuple[IntArray, IntArray]:
+    """The ranks after a close, and what it found for the next one. [user]
+
+    `old` are the ranks before it, `last` what the close before found, `found` what this one finds;
+    `silent` is who was not seen in the horizon.
+    """
+    new = np.where((old == NO_RANK) | (found == last), found, old)
+    gone = silent & ((old == NO_RANK) | ((old == LOWEST) & (found == LOWEST)))
+    new[gone] = NO_RANK
+    return new, np.where(gone, NO_RANK, found)
 
 
 def _words(state: State, term: PointsPlan, users: IntArray) -> Words:

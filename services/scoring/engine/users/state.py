@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.engine.by_owner import ByOwner
 from services.scoring.engine.table import HashArray, HashTable, IntArray
 from services.scoring.engine.users.names import Names, resized, roomy
 from shared.configuration import RANKS
@@ -51,6 +52,7 @@ class Users:
     ranked: bool = False  # a close has given ranks under the configuration in effect
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros((16, len(RANKS)), np.int32))
     """[account, rank]: how many users have it."""
+    by_owner: ByOwner = field(default_factory=ByOwner)
 
     @property
     def count(self) -> int:
@@ -72,7 +74,7 @@ class Users:
     def take(self, kept: IntArray, days: Iterable[UserDays]) -> None:
         """Keep only some of the users, ascending, under new numbers."""
         hashes = self.table.hashes[kept]
-        self.table = HashTable()
+        self.table, self.by_owner = HashTable(), ByOwner()
         self.table.add(hashes)
         for name in COLUMNS:
             setattr(self, name, getattr(self, name)[kept])
