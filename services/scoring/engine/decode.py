@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -122,6 +123,9 @@ class Batch:
     bad: list[Quarantined]
 
 
+CHUNK_RECORDS = 5_000
+"""So many are decoded at a time: what they need stays in the cache."""
+
 NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
@@ -132,11 +136,39 @@ _TIME = np.dtype({"names": ["text"], "formats": ["S23"], "itemsize": 24})  # wit
 
 def decode(records: Iterable[RawRecord]) -> Batch:
     """Decode records in order; what cannot be decoded is put aside."""
-    read = list(records)
+    left = iter(records)
+    chunks = iter(lambda: list(islice(left, CHUNK_RECORDS)), [])
+    return _joined([_chunk(chunk) for chunk in chunks])
+
+
+def _chunk(records: list[RawRecord]) -> Batch:
     try:
-        return _batch(read, [])
+        return _batch(records, [])
     except (msgspec.MsgspecError, ValueError):
-        return _one_by_one(read)
+        return _one_by_one(records)
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    parts = [batch.events for batch in batches]
+    starts = accumulate((len(part) for part in parts), initial=0)
+    return Batch(
+        Columns(
+            [record for part in parts for record in part.records],
+            [event for part in parts for event in part.events],
+            *(
+                np.concatenate([np.zeros(0, np.int64), *(getattr(part, name) for part in parts)])
+                for name in ("times_ms", "own_ms", "received_ms")
+            ),
+        ),
+        [
+            (start + before, record)
+            for start, batch in zip(starts, batches, strict=False)
+            for before, record in batch.controls
+        ],
+        [bad for batch in batches for bad in batch.bad],
+    )
 
 
 def _one_by_one(records: Sequence[RawRecord]) -> Batch:
