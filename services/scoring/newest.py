@@ -20,7 +20,7 @@ async def load_newest(connection: AsyncConnection, state: State) -> Outgoing:
         ENGAGEMENT_CHANGES: await users.newest_records(reader),
         HEALTH_CHANGES: [
             *records,
-            *await success.told_before(reader),
+            *await success.told_before(reader, state.day),
             *await published.newest_records(reader),
         ],
     }

@@ -30,6 +30,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_accounts(writer, rows)
     await _save_signals(writer, rows)
     await users.save(writer, rows.users)
+    await success.unname(writer, rows.success)
     await published.save(writer, rows.published)
     await success.save(writer, rows.success)
     await _save_history(writer, rows)

@@ -37,6 +37,14 @@ class TicketBurst(Strict, frozen=True):
     ] = "56d"
 
 
+class KeyUser(Strict, frozen=True):
+    """A user of rank S or SS, whose silence tells more than the account's numbers."""
+
+    quiet_after: Annotated[
+        Days, Meta(description="So long without an event is quiet; at most 119d.")
+    ] = "14d"
+
+
 class Signals(Strict, frozen=True):
     """What is told of an account beside its numbers, each once."""
 
@@ -46,10 +54,18 @@ class Signals(Strict, frozen=True):
     ticket_burst: Annotated[
         TicketBurst, Meta(description="The account asks support much more than it usually does.")
     ] = TicketBurst()
+    key_user: Annotated[
+        KeyUser, Meta(description="A user of rank S or SS has gone quiet, or is back.")
+    ] = KeyUser()
 
 
 def signals_faults(signals: Signals) -> Iterator[Fault]:
     """What its types cannot say."""
+    try:
+        if not 1 <= days(signals.key_user.quiet_after) < HORIZON_DAYS:
+            raise ValueError(f"a key user is quiet after 1d to {HORIZON_DAYS - 1}d")
+    except ValueError as error:
+        yield Fault(("key_user", "quiet_after"), f"quiet_after: {error}")
     lengths = []
     for name in ("window", "against"):
         try:

@@ -52,9 +52,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     names = [name for name in METRICS if engagement or "ranked_users" not in METRICS[name]]
     measures = {name: {"weight": 1, "curve": [[0, 0], [3, 100]]} for name in names}
     card = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
+    after = draw(st.sampled_from(("1d", "2d", "5d", "14d", "119d")))
     types = draw(st.sampled_from((["*"], ["report.run"], ["report.run", "user.joined"])))
     return {
-        "product": {"time_zone": "Europe/Berlin", "events": {"active": types}},
+        "product": {
+            "time_zone": "Europe/Berlin",
+            "events": {"active": types},
+            "signals": {"key_user": {"quiet_after": after}},
+        },
         "scorecards": {
             "metrics": {name: METRICS[name] for name in names},
             "scorecards": [card],

@@ -28,10 +28,14 @@ from tests.scoring.oracle_score import Evaluation
 from tests.scoring.oracle_success import (
     TICKETS,
     SuccessRules,
+    find_key_users,
     forget,
     latch,
     learn_success,
+    quiet_after,
+    settle_key_users,
     signals_of_event,
+    without,
 )
 from tests.scoring.oracle_users import (
     close_ranks,
@@ -121,10 +125,8 @@ class Oracle:
             return
         old: dict[Signal, float] = self.rules.collected_since if self.rules else {}
         begins = float("-inf") if self.rules is None or self.clock is None else float(self.r)
-        counted = [*metrics_of(document).values(), TICKETS]
-        found = [signal_of(metric, document["product"]) for metric in counted]
-        signals = [signal for signal in found if signal is not None]
-        signals = [*dict.fromkeys([*signals, *earning_signals(document)])]
+        signals = signals_of(document)
+        before = quiet_after(self.rules) if self.rules else None
         self.rules = SuccessRules(document, revision, {s: old.get(s, begins) for s in signals})
         self.zone = document["product"].get("time_zone", "UTC")
         cards = scoring["scorecards"]["scorecards"]
@@ -139,6 +141,8 @@ class Oracle:
             parts = {k: v for k, v in account.time_parts.items() if k in names}
             account.time_parts = Counter(parts)
             account.statuses = None if account.published else account.statuses
+            if before not in (None, quiet_after(self.rules)):
+                settle_key_users(self.rules, account, self.r)
         if not has_ranks(self.rules):
             self.ranked = False
             for account in self.accounts.values():
@@ -150,6 +154,10 @@ class Oracle:
             for account in self.in_order():
                 for change in unname(account, user):
                     self.ranks.append(change | {"as_of": rfc3339(self.clock or 0)})
+                account.waiting = without(account.waiting, user)
+                if account.health:
+                    told = without(account.health["signals"], user)
+                    account.health = account.health | {"signals": told}
         self.erased.add((user, time))
 
     # -- time
@@ -257,6 +265,8 @@ class Oracle:
                 self.ranks += [change | {"as_of": rfc3339(midnight)} for change in changes]
         for account in self.accounts.values():
             account.ranks_known = self.ranked
+            if has_ranks(self.rules) and not account.stale:
+                find_key_users(self.rules, account, r)
 
     # -- events
 
@@ -301,9 +311,11 @@ class Oracle:
             self.counters["too_old"] += 1
         else:
             self.credit(account, event, day)
-            signals_of_event(self.rules, account, event, self.r)
             person = person_of(self.erased, event)
-            see(account, person, erasures_of(self.erased, event.get("user_id")), day)
+            erasures = erasures_of(self.erased, event.get("user_id"))
+            name = person[0] if person and person[1] == erasures else None
+            signals_of_event(self.rules, account, event | {"user_id": name}, self.r)
+            see(account, person, erasures, day)
         if too_old and not news:
             return
         account.touched = account.news = True
@@ -376,3 +388,11 @@ class Oracle:
     def mode(self) -> str:
         """Whether this is the past being told, or the present."""
         return "live" if self.live else "history"
+
+
+def signals_of(document: dict[str, Any]) -> list[Signal]:
+    """What a configuration counts, each once."""
+    counted = [*metrics_of(document).values(), TICKETS]
+    found = [signal_of(metric, document["product"]) for metric in counted]
+    signals = [signal for signal in found if signal is not None]
+    return [*dict.fromkeys([*signals, *earning_signals(document)])]

@@ -169,6 +169,9 @@ class User:
     last_seen: int
     rank: str | None = None
     found_before: str | None = None
+    key: str | None = None
+    """The rank S or SS of a key user."""
+    quiet_since: int | None = None
 
 
 @dataclass

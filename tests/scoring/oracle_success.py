@@ -340,6 +340,61 @@ def find_burst(rules: Rules, account: Successful, r: int) -> None:
 TICKETS = {"count": "support.ticket_opened", "window": "1d"}
 
 
+def quiet_after(rules: Rules) -> int:
+    """The days without an event after which a key user is quiet."""
+    settings = rules.document["product"].get("signals", {}).get("key_user", {})
+    return _days(settings.get("quiet_after", "14d"))
+
+
+def find_key_users(rules: Rules, account: Successful, r: int) -> None:
+    """Which key users the close before day r finds quiet, or back."""
+    n, closed = quiet_after(rules), r - 1
+    for user in account.users.values():
+        last = user.last_seen
+        if last < r - HORIZON:
+            user.key = user.quiet_since = None
+            continue
+        is_quiet = closed - last >= n
+        if user.quiet_since is not None:
+            if is_quiet or last < user.quiet_since:
+                continue
+            data = {"quiet_since": _date(user.quiet_since), "last_active_on": _date(last)}
+            _tell(rules, account, r, ("key_user_back", user.name, last + 1), data)
+            user.key = user.quiet_since = None
+        if user.rank in ("SS", "S"):
+            user.key = user.rank
+        elif last == closed:
+            user.key = None
+        if user.key is not None and is_quiet:
+            data = {"rank": user.key, "last_active_on": _date(last)}
+            _tell(rules, account, r, ("key_user_quiet", user.name, last + n + 1), data)
+            user.quiet_since, user.key = last + 1, None
+
+
+def settle_key_users(rules: Rules, account: Successful, r: int) -> None:
+    """Another number of days takes effect: who is quiet by it is so without being told."""
+    for user in account.users.values():
+        if user.key is not None and (r - 1) - user.last_seen >= quiet_after(rules):
+            user.quiet_since, user.key = user.last_seen + 1, None
+
+
+def _tell(
+    rules: Rules,
+    account: Successful,
+    r: int,
+    what: tuple[str, str | None, int],
+    data: dict[str, Any],
+) -> None:
+    kind, user, day = what
+    if user is not None:
+        arise(rules, account, r, (kind, user, None, day_begin(zone_of(rules), day)), data)
+
+
+def without(signals: list[dict[str, Any]], user: str) -> list[dict[str, Any]]:
+    """The signals, none of them naming a user."""
+    return [each | {"user_id": None} if each["user_id"] == user else each for each in signals]
+
+
 def remember(account: Successful, new: Evaluation) -> None:
     """What the next publication is compared with."""
     milestones = new.onboarding.milestones if new.onboarding else []

@@ -137,6 +137,7 @@ def take_ranks(account: Account) -> None:
     account.ranks_known = False
     for user in account.users.values():
         user.rank = user.found_before = None
+        user.key = user.quiet_since = None
 
 
 def at_each_rank(rules: Rules, account: Account) -> dict[str, int]:

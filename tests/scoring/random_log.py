@@ -14,7 +14,7 @@ DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS
 IDS = ("acme", "a/b?c=d#e", "Ünïcode ∞ 会社", "'; DROP TABLE scoring.account; --", "x" * 128)
 TYPES = ("used", "used", "other", "account.updated", "survey.answered", "subscription.started",
-         "account.closed", "opened", "closed")  # fmt: skip
+         "account.closed", "opened", "closed", "user.joined")  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -71,6 +71,7 @@ def document(*, seats: bool = True, window: str = "28d") -> dict[str, Any]:
             "time_zone": "Asia/Tokyo",
             "events": {"active": ["*"]},
             "sources": {"app": {"expected_every": "2d"}, "never": {"expected_every": "1h"}},
+            "signals": {"key_user": {"quiet_after": "2d" if window == "28d" else "5d"}},
         },
         "scorecards": {
             "metrics": metrics,
@@ -183,6 +184,9 @@ class RandomLog:
             properties["ticket"] = chance.choice(("t1", "t2", 3))
         elif kind == "survey.answered":
             properties["score"] = chance.choice((0, 9, "x", 3.3))
+            properties["survey"] = "nps"
+        elif kind == "user.joined":
+            properties["known_at"] = ["beta"]
         else:
             fields = chance.sample(("size", "seats", "mrr", "name", "other"), 2)
             properties |= {name: chance.choice(VALUES) for name in fields}

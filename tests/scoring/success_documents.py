@@ -96,6 +96,9 @@ signals = st.fixed_dictionaries(
     {},
     optional={
         "ticket_burst": bursts,
+        "key_user": st.sampled_from(
+            [{"quiet_after": after} for after in ("1d", "2d", "5d", "119d")]
+        ),
         "detractor": st.sampled_from(({"at_most": 3}, {"surveys": ["csat", "nps"]})),
     },
 )

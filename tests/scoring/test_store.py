@@ -16,10 +16,12 @@ from services.scoring.engine.state import ActiveDays, DaySets, Latest, OpenKeys
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.users.state import UserDays
 from services.scoring.load import Loaded, load, load_seen
+from services.scoring.newest import load_newest
 from services.scoring.rows import rows_of
 from services.scoring.store import mark_relayed, save
 from shared import database
 from shared.database import snapshot, transaction
+from shared.events import HEALTH_CHANGES
 from shared.offsets import Claim, claim
 from tests.scoring.random_log import (
     DAY_MS,
@@ -106,6 +108,7 @@ def comparable(state: State) -> dict[str, Any]:
             for signal, kept in zip(plan.signals if plan else (), state.signals, strict=True)
         ],
         "users": _users(state),
+        "success": _success(state),
         "numbers": np.nan_to_num(state.profile_numbers[:, :count], nan=-1).tolist(),
         "times": state.time_parts[:, :count].tolist(),
         "held": {day: held for day, held in state.held.items() if held},
@@ -152,6 +155,7 @@ def _users(state: State) -> Any:
         (
             (int(users.owners[at]), users.names.text(at), int(users.table.hashes[at])),
             (int(users.last_days[at]), int(users.ranks[at]), int(users.settling[at])),
+            int(users.watches[at]),
             [(int(kept.high[at]) << 64 | int(kept.low[at])) & inside for kept in days],
         )
         for at in range(count)
@@ -163,6 +167,25 @@ def _users(state: State) -> Any:
         for kept in days
     ]
     return sorted(known, key=str), counts, windows, users.ranked, state.next_signal_no
+
+
+def _success(state: State) -> Any:
+    success, count = state.success, state.accounts.count
+    arrays = (
+        success.matrix,
+        success.onboarding,
+        success.start_days,
+        success.outcomes,
+        success.outcome_days,
+    )
+    told = {day: signals for day, signals in success.told.items() if signals}
+    bursts = {
+        at: day
+        for at, day in enumerate(success.burst_days[:count].tolist())
+        if day >= state.day - 120
+    }
+    pending = {at: sorted(one.id for one in waiting) for at, waiting in success.pending.items()}
+    return [array[:count].tolist() for array in arrays], told, bursts, pending
 
 
 def _closes(state: State, account: int) -> list[int]:
@@ -307,3 +330,69 @@ async def test_what_was_put_aside_loses_its_bytes_where_it_names_who_is_erased(
 
 def _escaped(user: str) -> bytes:
     return json.dumps({"id": 7, "type": "x", "account_id": "acme", "user_id": user}).encode()
+
+
+def answer(identity: str, at_ms: int, **fields: Any) -> tuple[bytes, bytes]:
+    """A detractor's answer."""
+    properties = {"survey": "nps", "score": 1}
+    return event(
+        identity, at_ms, type="survey.answered", source="web", properties=properties, **fields
+    )
+
+
+async def test_who_is_erased_is_in_no_row(engine: AsyncEngine) -> None:
+    gone, other, then = 'ann "ü" \\ 7', "ben", START_MS + 20 * DAY_MS
+    joined = event("j", then, type="user.joined", user_id=gone, account_id="beta", source="web",
+                   properties={"known_at": ["acme"]})  # fmt: skip
+    heard_ms = START_MS + 3 * DAY_MS
+    first = [
+        *(config(document()), tick(START_MS), event("0", START_MS, user_id=gone)),
+        *(tick(then, app=heard_ms), joined, answer("1", then, user_id=gone)),
+        answer("2", then, user_id=gone, account_id="gamma"),
+        answer("3", then, user_id=other, account_id="delta"),
+        tick(then + 1, app=heard_ms),
+    ]
+    worker = await Worker.start(engine)
+    await worker.commit([(at, *record) for at, record in enumerate(first)])
+    found = await _rows_with(engine, gone)
+    assert {"account_user", "account_signal", "signal_record", "health"} <= found.keys()
+    again = answer("4", then + 1, user_id=gone, account_id="gamma")
+    erasing = [again, tick(then + 2), erasure(gone, then + DAY_MS)]
+    await worker.commit([(50 + at, *record) for at, record in enumerate(erasing)])
+    assert await _rows_with(engine, gone) == {}
+    assert (await _rows_with(engine, other)).keys() >= {"health", "signal_record"}
+    loaded = (await read(engine, worker.held)).state
+    assert comparable(loaded) == comparable(worker.state)
+    assert [one.user_id for one in loaded.success.pending[0]] == [None]
+    newest = (await load_newest_of(engine, loaded))["gamma"]
+    assert [one["user_id"] for record in newest for one in record["signals"]] == [None, None]
+
+
+async def load_newest_of(engine: AsyncEngine, state: State) -> dict[str, list[Any]]:
+    """The health records of each account that a new log starts with."""
+    async with snapshot(engine) as connection:
+        records = (await load_newest(connection, state))[HEALTH_CHANGES]
+    found: dict[str, list[Any]] = {}
+    for key, record in records:
+        found.setdefault(key.decode(), []).append(json.loads(record))
+    return found
+
+
+async def _rows_with(engine: AsyncEngine, user_id: str) -> dict[str, int]:
+    """How many rows of each table of scoring hold a user id, in whatever form."""
+    forms = {user_id, json.dumps(user_id)[1:-1], json.dumps(user_id, ensure_ascii=False)[1:-1]}
+    forms |= {form.encode().hex() for form in forms}
+    found: dict[str, int] = {}
+    async with snapshot(engine) as connection:
+        names = await connection.execute(
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'scoring'")
+        )
+        for name in names.scalars().all():
+            if name == "outbox":  # sent within seconds, and gone
+                continue
+            rows = await connection.execute(
+                text(f"SELECT row_to_json(t)::text FROM scoring.{name} t")
+            )
+            count = sum(any(form in row for form in forms) for row in rows.scalars())
+            found |= {name: count} if count else {}
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.effects import HistoryRow
+from services.scoring.engine.success.signals import naming
 from shared.kafka import partition_of
 from tests.scoring.histories import Record
 from tests.scoring.oracle import Oracle
@@ -43,8 +44,18 @@ class Engine:
         raw = [(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
         self.offset += len(records)
         effects = advance(self.state, decode(raw), self.home_of)
+        self._unname(effects.success.erased)
         self.effects.append(effects)
         return effects
+
+    def _unname(self, erased: Iterable[str]) -> None:
+        """Let no newest record of before name who was erased, as in the database."""
+        for user in erased:
+            named, nameless = naming(user)
+            for effects in self.effects:
+                for account, row in effects.health.items():
+                    record = row.record.replace(named, nameless)
+                    effects.health[account] = row._replace(record=record)
 
     def said(self) -> Said:
         """What the engine said so far."""

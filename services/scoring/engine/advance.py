@@ -23,8 +23,10 @@ from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
 from services.scoring.engine.state import Held, State
+from services.scoring.engine.success.key_users import find_key_users
 from services.scoring.engine.success.onboarding import latch
 from services.scoring.engine.success.signals import forget as forget_signals
+from services.scoring.engine.success.signals import unname
 from services.scoring.engine.table import HashArray, IntArray
 from services.scoring.engine.users.days import turn_users
 from services.scoring.engine.users.ranks import forget_person, rank_users
@@ -91,6 +93,7 @@ class _Step:
             self._config(record)
         elif isinstance(body, Erasure):
             forget_person(self.state, body.user_id, time_ms(body.time), self.effects)
+            unname(self.state, body.user_id, time_ms(body.time), self.effects)
             erase(self.state, body, self.effects)
         elif isinstance(body, Barrier):
             self.end_of_batch()
@@ -266,6 +269,7 @@ class _Step:
         turn_day(state, self.effects)
         turn_users(state)
         rank_users(state, midnight_ms, self.effects)
+        find_key_users(state, self.effects)
         self.effects.success.reached.update(latch(state, measure))
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)

@@ -19,6 +19,7 @@ from services.scoring.engine.state import (
     SignalState,
     State,
 )
+from services.scoring.engine.success.key_users import settle_key_users
 from services.scoring.engine.success.onboarding import follow
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import HashTable
@@ -52,6 +53,8 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
     state.users.look_at_all = True
     if plan.engagement is None:
         drop_ranks(state, effects)
+    if old is not None and old.success.signals.quiet_days != plan.success.signals.quiet_days:
+        settle_key_users(state, effects)
     effects.plan_changed = True
 
 

@@ -8,14 +8,14 @@ from services.scoring.engine.effects import Effects
 from services.scoring.engine.state import State
 from services.scoring.engine.success.matrix import cell, code_of
 from services.scoring.engine.success.onboarding import whole_of
-from services.scoring.engine.success.signals import BURST
+from services.scoring.engine.success.signals import BURST, naming
 from services.scoring.engine.success.state import CHANGED, Told
 from services.scoring.tables.partition import Columns, Reader, Writer, columns_of
 from shared.configuration import HORIZON_DAYS
 from shared.events import AccountSignal, MatrixCell, encode
 
 RESENT_DAYS = 7
-"""So long the records that tell signals are kept: a new log gets them again."""
+"""So long a new log gets the records that tell signals again; the newest are kept in any case."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class SuccessRows:
     """What a commit writes; `running_day` is None if no day was closed."""
 
     plan_changed: bool
+    erased: list[str]
     published: Columns
     reached: Columns
     signals: Columns
@@ -35,6 +36,7 @@ def rows(state: State, effects: Effects) -> SuccessRows:
     changed = effects.success
     return SuccessRows(
         plan_changed=effects.plan_changed,
+        erased=changed.erased,
         published=columns_of(_published(state, account) for account in sorted(changed.published)),
         reached=columns_of(_reached(state, account) for account in sorted(changed.reached)),
         signals=_signals(state, effects),
@@ -86,6 +88,23 @@ def _signals(state: State, effects: Effects) -> Columns:
     )
 
 
+async def unname(writer: Writer, rows: SuccessRows) -> None:
+    """Take the names of the erased from the signals that were told before this step.
+
+    Every newest record that tells any is among the records that are kept of them.
+    """
+    for user_id in rows.erased:
+        await writer.run(
+            "WITH told AS (UPDATE scoring.signal_record"
+            " SET record = replace(record::text, $2::text, $3::text)::json"
+            " WHERE partition = $1 AND position($2::text IN record::text) > 0"
+            " RETURNING account_no, sequence, record)"
+            " UPDATE scoring.health h SET record = told.record FROM told WHERE h.partition = $1"
+            " AND h.account_no = told.account_no AND h.sequence = told.sequence",
+            *(text.decode() for text in naming(user_id)),
+        )
+
+
 async def save(writer: Writer, rows: SuccessRows) -> None:
     """Write what a step changed."""
     if rows.plan_changed:  # nothing is compared with what another configuration said
@@ -131,19 +150,23 @@ async def _forget(writer: Writer, running_day: int) -> None:
         running_day - HORIZON_DAYS,
     )
     await writer.run(
-        "DELETE FROM scoring.signal_record WHERE partition = $1 AND day < $2",
+        "DELETE FROM scoring.signal_record r USING scoring.health h"
+        " WHERE r.partition = $1 AND r.day < $2 AND h.partition = r.partition"
+        " AND h.account_no = r.account_no AND h.sequence > r.sequence",
         running_day - RESENT_DAYS,
     )
 
 
-async def told_before(reader: Reader) -> list[tuple[bytes, bytes]]:
+async def told_before(reader: Reader, running_day: int) -> list[tuple[bytes, bytes]]:
     """(account id, record) of those that told a signal lately and are no longer the newest."""
     sql = (
         "SELECT h.account_id, r.record::text FROM scoring.signal_record r"
         " JOIN scoring.health h ON h.partition = r.partition AND h.account_no = r.account_no"
-        " WHERE r.partition = $1 AND r.sequence < h.sequence ORDER BY h.account_no, r.sequence"
+        " WHERE r.partition = $1 AND r.sequence < h.sequence AND r.day >= $2"
+        " ORDER BY h.account_no, r.sequence"
     )
-    found = (await reader.connection.exec_driver_sql(sql, (reader.partition,))).all()
+    values = reader.partition, running_day - RESENT_DAYS
+    found = (await reader.connection.exec_driver_sql(sql, values)).all()
     return [(row.account_id.encode(), row.record.encode()) for row in found]
 
 

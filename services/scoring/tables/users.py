@@ -50,6 +50,7 @@ def _users(state: State, touched: IntArray) -> Columns:
         _bits(state, touched),
         _ranks(users.ranks[touched]),
         _ranks(users.settling[touched]),
+        users.watches[touched].tolist(),
     ]
 
 
@@ -86,17 +87,19 @@ async def save(writer: Writer, rows: UserRows) -> None:
     """Write what a step changed."""
     if rows.ranks_dropped:
         await writer.run(
-            "UPDATE scoring.account_user SET rank = NULL, settling = NULL, record = NULL"
-            " WHERE partition = $1 AND (rank IS NOT NULL OR settling IS NOT NULL)"
+            "UPDATE scoring.account_user SET rank = NULL, settling = NULL, watch = 0,"
+            " record = NULL WHERE partition = $1"
+            " AND (rank IS NOT NULL OR settling IS NOT NULL OR watch <> 0)"
         )
     await writer.rows(
         "INSERT INTO scoring.account_user"
-        " (partition, account_no, thing, user_id, last_day, at_day, bits, rank, settling)"
+        " (partition, account_no, thing, user_id, last_day, at_day, bits, rank, settling,"
+        " watch)"
         " SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::text[], $5::int[], $6::int[],"
-        " $7::bytea[], $8::smallint[], $9::smallint[])"
+        " $7::bytea[], $8::smallint[], $9::smallint[], $10::int[])"
         " ON CONFLICT (partition, account_no, thing) DO UPDATE SET user_id = excluded.user_id,"
         " last_day = excluded.last_day, at_day = excluded.at_day, bits = excluded.bits,"
-        " rank = excluded.rank, settling = excluded.settling,"
+        " rank = excluded.rank, settling = excluded.settling, watch = excluded.watch,"
         " record = CASE WHEN excluded.user_id IS NOT NULL THEN account_user.record END",
         rows.users,
     )
@@ -119,10 +122,12 @@ async def forget(writer: Writer, oldest_day: int) -> None:
 async def load(reader: Reader, state: State) -> None:
     """Fill the state's users and their days; what is derived of them too."""
     found = await reader.rows(
-        "account_user", "account_no, thing, user_id, last_day, at_day, bits, rank, settling"
+        "account_user",
+        "account_no, thing, user_id, last_day, at_day, bits, rank, settling, watch",
     )
     if found:
-        owners, things, names, last_days, at_days, bits, ranks, settling = zip(*found, strict=True)
+        owners, things, names, last_days, at_days, bits, *noted = zip(*found, strict=True)
+        ranks, settling, watches = noted
         users = state.users
         users.table.add(np.array(things, np.int64).view(np.uint64))
         texts = [(name or "").encode() for name in names]
@@ -131,6 +136,7 @@ async def load(reader: Reader, state: State) -> None:
         users.last_days[:count] = last_days
         users.ranks[:count] = [NO_RANK if rank is None else rank for rank in ranks]
         users.settling[:count] = [NO_RANK if rank is None else rank for rank in settling]
+        users.watches[:count] = watches
         ranked = np.flatnonzero(users.ranks[:count] != NO_RANK)
         np.add.at(users.counts, (users.owners[ranked], users.ranks[ranked]), 1)
         _fill(state, bits, np.array(at_days))

@@ -75,6 +75,7 @@ class SignalsPlan:
     burst_days: int  # how many days the window closes on
     burst_at_least: int
     burst_share: float  # so much of what the days before had, at least
+    quiet_days: int  # of a key user
 
 
 @dataclass(frozen=True)
@@ -147,4 +148,5 @@ def _signals(signals: Signals, window_of: WindowOf) -> SignalsPlan:
         burst_days=length,
         burst_at_least=burst.at_least,
         burst_share=burst.times * length / against,
+        quiet_days=days(signals.key_user.quiet_after),
     )

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from services.scoring.engine.calendar import iso_day
 from services.scoring.engine.decode import Columns, Event
 from services.scoring.engine.effects import Effects
+from services.scoring.engine.erasures import known_by
 from services.scoring.engine.numbers import number_of
 from services.scoring.engine.state import State
 from services.scoring.engine.success.facts import MILESTONE, SUCCEEDED
@@ -77,7 +79,8 @@ def fold_signals(
 def _fold_signal(state: State, account: int, time_ms: int, event: Event, effects: Effects) -> None:
     """What one event says, which is neither a duplicate nor too old."""
     assert state.plan is not None
-    plan, properties, user = state.plan.success.signals, event.properties, event.user_id
+    plan, properties = state.plan.success.signals, event.properties
+    user = _named(state, event.user_id, time_ms)
     if event.type == SURVEY:
         survey, score = properties.get("survey"), number_of(properties.get("score"))
         is_asked = isinstance(survey, str) and survey in plan.surveys
@@ -87,6 +90,11 @@ def _fold_signal(state: State, account: int, time_ms: int, event: Event, effects
     elif user is not None and (known_at := _texts(properties.get(KNOWN_AT))):
         found = Found(ELSEWHERE, time_ms, {"accounts": known_at}, known_at[0], user)
         arise(state, account, found, effects)
+
+
+def _named(state: State, user: str | None, time_ms: int) -> str | None:
+    """The user, if an event of this time may name them."""
+    return user if user is not None and known_by(state, user, time_ms)[1] else None
 
 
 def _texts(value: Any) -> list[str]:
@@ -172,3 +180,29 @@ def forget(state: State) -> None:
             waiting = success.pending.get(told.account, [])
             waiting[:] = [signal for signal in waiting if signal.id != key]
     success.pending = {account: waiting for account, waiting in success.pending.items() if waiting}
+
+
+def unname(state: State, user_id: str, at_ms: int, effects: Effects) -> None:
+    """Let no signal name who is known by this id up to a time; before the erasure is remembered."""
+    assert state.plan is not None
+    if not known_by(state, user_id, at_ms)[1]:
+        return
+    for waiting in state.success.pending.values():
+        for place, signal in enumerate(waiting):
+            if signal.user_id == user_id:
+                waiting[place] = replace(signal, user_id=None)
+                day = state.plan.calendar.day_of(time_ms(signal.time))
+                effects.success.signals.add((day, signal.id))
+    named, nameless = naming(user_id)
+    records = effects.success.records
+    for place, (account, sequence, day, record) in enumerate(records):
+        records[place] = account, sequence, day, record.replace(named, nameless)
+        newest = effects.health[account]
+        effects.health[account] = newest._replace(record=newest.record.replace(named, nameless))
+    effects.success.erased.append(user_id)
+
+
+def naming(user_id: str) -> tuple[bytes, bytes]:
+    """What stands in a record where a signal names a user, and in its place where it does not."""
+    form = b',"user_id":%s,"subject":'
+    return form % encode(user_id), form % b"null"

@@ -66,3 +66,5 @@ class SuccessEffects:
     signals: set[tuple[int, str]] = field(default_factory=set)  # (day, id) of those that changed
     records: list[tuple[int, int, int, bytes]] = field(default_factory=list)
     """(account, sequence, day, record) of the records that tell signals."""
+    erased: list[str] = field(default_factory=list)
+    """Users whom no record of before this step names any more."""

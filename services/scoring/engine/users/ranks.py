@@ -13,7 +13,7 @@ from services.scoring.engine.state import State
 from services.scoring.engine.table import BoolArray, FloatArray, HashArray, IntArray, distinct
 from services.scoring.engine.users.days import user_keys, with_day
 from services.scoring.engine.users.plan import EngagementPlan, PointsPlan
-from services.scoring.engine.users.state import LOWEST, NO_RANK, UserDays
+from services.scoring.engine.users.state import LOWEST, NO_RANK, NOT_WATCHED, UserDays
 from services.scoring.engine.windows import window_bits
 from shared.configuration import HORIZON_DAYS, RANKS
 from shared.events import RankChange, encode
@@ -213,6 +213,7 @@ def drop_ranks(state: State, effects: Effects) -> None:
     """Nobody has a rank: the configuration gives none. Nothing is sent of it."""
     users = state.users
     users.ranks[:] = users.settling[:] = NO_RANK
+    users.watches[:] = NOT_WATCHED
     users.counts[:] = 0
     users.ranked, users.look_at_all = False, True
     effects.ranks_dropped_at = len(effects.ranks)

@@ -13,7 +13,8 @@ from shared.configuration import RANKS
 
 NO_RANK = -1
 LOWEST = len(RANKS) - 1
-COLUMNS = ("owners", "last_days", "ranks", "settling", "look")
+NOT_WATCHED = 0
+COLUMNS = ("owners", "last_days", "ranks", "settling", "look", "watches")
 
 
 @dataclass
@@ -36,7 +37,7 @@ class UserDays:
 
 @dataclass
 class Users:
-    """Who was seen in which account: 24 bytes and the text of the id, beside the days."""
+    """Who was seen in which account: 28 bytes and the text of the id, beside the days."""
 
     table: HashTable = field(default_factory=HashTable)  # by the hash of account and id
     names: Names = field(default_factory=Names)
@@ -48,6 +49,8 @@ class Users:
     """The rank that the newest close found, which the next one may confirm."""
     look: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(16, np.bool_))
     """The next close has to look at the user, whatever leaves a window by itself."""
+    watches: NDArray[np.int32] = field(default_factory=lambda: np.zeros(16, np.int32))
+    """~rank of a key user; once it was told that they are quiet, the day on which that began."""
     look_at_all: bool = True
     ranked: bool = False  # a close has given ranks under the configuration in effect
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros((16, len(RANKS)), np.int32))
@@ -67,6 +70,7 @@ class Users:
         self.last_days[start:end] = 0
         self.ranks[start:end] = self.settling[start:end] = NO_RANK
         self.look[start:end] = True
+        self.watches[start:end] = NOT_WATCHED
         self.names.append(texts)
         for kept in days:
             kept.make_room(len(self.owners))
