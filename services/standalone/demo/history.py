@@ -33,7 +33,8 @@ HOLIDAYS = {
 """Month and day; the movable ones are left out."""
 WAIT_DAYS = {"storm": 7, "unhappy": 40, "content": 3}
 """How long a question waits for its answer: one of those who struggle is a hard one."""
-MILESTONES = ("kick-off", "data imported", "team invited", "first report", "handover")
+MILESTONES = {4: "kickoff", 16: "setup", 45: "first_value"}
+"""On which day from the start newcomers reach what somebody has to say that they did."""
 BACKEND, WEB = "backend", "web"
 """Where events come from: enterprises have servers of their own, the others a browser."""
 
@@ -178,11 +179,9 @@ def solved(ticket_id: str) -> Event:
 
 def _turns(account: Account, day: int) -> Iterator[Moment]:
     """What happens once: the steps of onboarding, a champion who leaves, more seats, the end."""
-    if account.story == "onboarding" and (day - account.begins) % 5 == 4:
-        done = (day - account.begins) // 5
-        if done < len(MILESTONES):
-            step = {"milestone": MILESTONES[done], "status": "succeeded"}
-            yield 14.0, {"type": "onboarding.milestone", "properties": step}
+    if account.story == "onboarding" and day - account.begins in MILESTONES:
+        step = {"milestone": MILESTONES[day - account.begins], "status": "done"}
+        yield 14.0, {"type": "onboarding.milestone", "properties": step}
     if account.story == "champion left":
         if day == 0:
             yield 1.0, {"type": "user.joined", "user_id": account.champion.id}
@@ -205,6 +204,7 @@ def contract(account: Account, seats: int) -> dict[str, Any]:
 def _profile(account: Account, on: date, day: int) -> dict[str, Any]:
     part = 0.7 if account.story == "growing" else 1.0
     renews_on = on + timedelta(days=account.renews_on_day + DAYS - day)
+    is_new = account.story == "onboarding"
     return {
         "name": account.name,
         "size": account.size,
@@ -212,4 +212,5 @@ def _profile(account: Account, on: date, day: int) -> dict[str, Any]:
         "country": account.country,
         "csm": account.owner,
         "renews_on": renews_on.isoformat(),
+        **({"onboarding_started_on": on.isoformat()} if is_new else {}),
     }
