@@ -204,14 +204,23 @@ def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
     for words in (
         "silent for good: 81% likely",
         "They are waiting.",
-        "of my own 2.5",
         "Nps is 2 (was 9)",
     ):
         assert words in shown, "a reason has a line of its own, and is not broken"
-    assert tables.reasons([good, unknown, driver]) == [
-        "silent for good: 81% likely",
+
+
+def test_what_holds_a_score_down_is_the_rule_that_applies_then_the_weakest_measures() -> None:
+    silent = {"measure": "silence", "value": 0.8123, "score": 18.8}
+    unheard_of = {"measure": "of_my_own", "value": 2.5, "score": 20.0}
+    good = {"measure": "nps", "value": 9.0, "score": 90.0}
+    rule = {"measure": "unhappy", "value": None, "score": None, "reason": "They are waiting."}
+    measures = [good, unheard_of, silent]
+    words = ["silent for good: 81% likely", "of my own 2.5"]
+    assert tables.reasons(measures) == words
+    assert tables.reasons([*measures, rule | {"contribution": 0.0}]) == words
+    assert tables.reasons([*measures, rule | {"contribution": -9.0}]) == [
         "They are waiting.",
-        "of my own 2.5",
+        "silent for good: 81% likely",
     ]
 
 
