@@ -16,6 +16,7 @@ LOG = "myaku.log"
 TICK = "myaku.tick"
 CONFIG = "myaku.config"
 BARRIER = "myaku.barrier"
+BACKFILLED = "myaku.backfilled"
 RESERVED_PREFIX = "myaku."
 SIGNATURE_HEADER = "myaku-signature"
 
@@ -60,6 +61,12 @@ class Barrier(msgspec.Struct, frozen=True, tag_field="type", tag=BARRIER):
     id: str
 
 
+class Backfilled(msgspec.Struct, frozen=True, tag_field="type", tag=BACKFILLED):
+    """The kept log was read for new signals; what it says waits in the database, under the id."""
+
+    id: str
+
+
 class Erasure(msgspec.Struct, frozen=True, tag_field="type", tag="user.erased"):
     """A person is erased: nothing dated up to `time` may name the user any more."""
 
@@ -67,7 +74,7 @@ class Erasure(msgspec.Struct, frozen=True, tag_field="type", tag="user.erased"):
     time: str
 
 
-Control = Marker | Tick | Config | Barrier | Erasure
+Control = Marker | Tick | Config | Barrier | Backfilled | Erasure
 
 
 def control_key(record: Control) -> bytes:

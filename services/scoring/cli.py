@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.scoring.backfill.command import command
 from services.scoring.commands import accounts, users
 from services.scoring.settings import ScoringSettings
+from shared.command_settings import CommandSettings
 from shared.configuration.files import SHIPPED
 from shared.configuration.values import days
 from shared.runtime import UserError, now_ms
@@ -17,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
     app.add_typer(accounts, name="accounts")
     app.add_typer(users, name="users")
+    app.command(name="backfill", epilog=CommandSettings.explain())(command)
 
     @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:

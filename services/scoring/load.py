@@ -43,7 +43,7 @@ from services.scoring.engine.table import distinct
 from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
 from services.scoring.rows import Outgoing, unpack
-from services.scoring.tables import erased, freshness, published, success, users
+from services.scoring.tables import backfill, erased, freshness, published, success, users
 from services.scoring.tables.partition import Reader
 from shared.configuration import HORIZON_DAYS
 from shared.events import Config, decode_control
@@ -84,6 +84,7 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
         await users.load(reader, state)
         await published.load(reader, state)
         await erased.load(reader, state)
+        await backfill.load(reader, state, held.log_id)
         await _load_history(reader, state)
         await freshness.load(reader, state)
         await success.load(reader, state)

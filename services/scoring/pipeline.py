@@ -20,9 +20,11 @@ from services.scoring.newest import load_newest
 from services.scoring.rows import Outgoing, Rows, rows_of
 from services.scoring.sources import forget_sources, measure_sources, tell_turns
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
+from services.scoring.tables.backfill import load_learned
+from services.scoring.tables.partition import Reader
 from shared import metrics
 from shared.database import snapshot, transaction
-from shared.events import TICK, Marker
+from shared.events import TICK, Backfilled, Marker
 from shared.kafka import partition_of
 from shared.offsets import Claim, claim
 from shared.runtime import UserError, log
@@ -134,11 +136,15 @@ class Scoring:
             _measure(held.claim.partition, batch.events, self.now_ms())
 
     async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:
-        """Decode the records, and bring into memory the days of deduplication that they need."""
+        """Decode the records, and bring into memory what they need of the database."""
         batch, buckets = await self._in_thread(_read, state, records)
-        if buckets:
+        backfills = [
+            record.body.id for _, record in batch.controls if isinstance(record.body, Backfilled)
+        ]
+        if buckets or backfills:
             async with snapshot(self.database) as connection:
                 await load_seen(connection, state, buckets)
+                await load_learned(Reader(connection, state.partition), state, backfills)
         return batch
 
     def _decide(self, held: Partition, batch: Batch) -> tuple[Effects, Rows]:

@@ -13,7 +13,8 @@ from services.scoring.engine.score import NO_SCORE
 from services.scoring.engine.state import ActiveDays, DaySets, SignalState, State
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.table import FloatArray, IntArray, distinct
-from services.scoring.tables import erased, freshness, published, success, users
+from services.scoring.tables import backfill, erased, freshness, published, success, users
+from services.scoring.tables.backfill import BackfillRows
 from services.scoring.tables.erased import ErasedRows
 from services.scoring.tables.partition import Columns, columns_of
 from services.scoring.tables.published import PublishedRows
@@ -45,6 +46,7 @@ class Rows:
     active_days: Columns
     published: PublishedRows
     erased: ErasedRows
+    backfill: BackfillRows
     users: UserRows
     history: Columns
     freshness: freshness.Rows
@@ -77,6 +79,7 @@ def rows_of(state: State, effects: Effects) -> Rows:
         active_days=_active_days(state, effects),
         published=published.rows(state, effects),
         erased=erased.rows(state, effects),
+        backfill=backfill.rows(state, effects),
         users=users.rows(state, effects),
         history=columns_of(_history(effects)),
         freshness=freshness.rows(state, effects.sources),

@@ -6,7 +6,7 @@ Every statement names its partition, and no other: `$1` is always the partition.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.rows import Rows
-from services.scoring.tables import erased, freshness, published, success, users
+from services.scoring.tables import backfill, erased, freshness, published, success, users
 from services.scoring.tables.partition import Columns, Writer
 from shared.offsets import Claim, advance
 
@@ -40,6 +40,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
         await users.forget(writer, rows.oldest_day)
     await _save_log(writer, claim, rows)
     await erased.save(writer, rows.erased)
+    await backfill.save(writer, rows.backfill, claim.log_id)
     return claim
 
 
@@ -53,7 +54,9 @@ async def save_log_id(connection: AsyncConnection, held: Claim) -> None:
     """Remember that the log has every account's newest record."""
     writer = Writer(connection, held.partition)
     await writer.run(
-        "UPDATE scoring.partition SET relayed_log_id = $2 WHERE partition = $1", held.log_id
+        "UPDATE scoring.partition SET relayed_log_id = $2,"
+        " first_log_id = coalesce(first_log_id, $2) WHERE partition = $1",
+        held.log_id,
     )
 
 

@@ -94,6 +94,10 @@ def comparable(state: State) -> dict[str, Any]:
         "created": accounts.created_days[:count].tolist(),
         "late": (accounts.late[:count] & (state.published.sequences[:count] > 0)).tolist(),
         "news": (accounts.news[:count] & (state.published.sequences[:count] > 0)).tolist(),
+        "backfilled": (
+            accounts.backfilled[:count] & (state.published.sequences[:count] > 0)
+        ).tolist(),
+        "unread": state.unread,
         "differs": accounts.differs[:count].tolist(),
         "cards": accounts.cards[:count].tolist(),
         "stale": accounts.stale[:count].tolist(),

@@ -28,6 +28,7 @@ ARRAYS = {
     "late": False,
     "touched": False,
     "differs": False,
+    "backfilled": False,
     "cards": 0,
     "news": False,
     "stale": False,

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from services.scoring.engine.accounts import account_hashes
 from services.scoring.engine.arriving import Arriving
+from services.scoring.engine.backfill.taking import take_in
 from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.decode import Batch, Columns, Quarantined, RawRecord, Record, decode
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import erase
-from services.scoring.engine.evaluate import evaluate
+from services.scoring.engine.evaluate import Evaluation, evaluate
 from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
 from services.scoring.engine.history import write_history
@@ -36,6 +37,7 @@ from shared.events import (
     BARRIER,
     CONFIG,
     TICK,
+    Backfilled,
     Barrier,
     Config,
     Erasure,
@@ -88,13 +90,16 @@ class _Step:
         if self.state.plan is None and not isinstance(body, Config):
             self._hold(WAITING, (record.offset, record.key, record.value))
         elif isinstance(body, Tick):
-            self._tick(body)
+            self._tick(body, record.offset)
         elif isinstance(body, Config):
             self._config(record)
         elif isinstance(body, Erasure):
             forget_person(self.state, body.user_id, time_ms(body.time), self.effects)
             unname(self.state, body.user_id, time_ms(body.time), self.effects)
             erase(self.state, body, self.effects)
+        elif isinstance(body, Backfilled):
+            take_in(self.state, self.state.learned.pop(body.id, []), self.effects)
+            self.effects.backfills.append(body.id)
         elif isinstance(body, Barrier):
             self.end_of_batch()
             self.effects.outbox.append((BARRIER.encode(), record.value))
@@ -168,10 +173,10 @@ class _Step:
         self.state.next_config = record.value
         self.effects.config_changed = True
         if self.state.plan is None:
-            self._apply_config()
+            self._apply_config(record.offset)
             self.read(self._release(WAITING))
 
-    def _apply_config(self) -> None:
+    def _apply_config(self, at_offset: int) -> None:
         """Let the configuration that waits take effect, and pass it on."""
         state = self.state
         value, state.next_config = state.next_config, None
@@ -183,11 +188,11 @@ class _Step:
         self.effects.config_changed = True
         self.effects.outbox.append((CONFIG.encode(), state.active_config))
         if state.plan is None or scoring_revision(config.document) != state.plan.revision:
-            replan(state, compile_plan(config.document), self.effects)
+            replan(state, compile_plan(config.document), self.effects, at_offset=at_offset)
             declare(state, self.effects)
 
-    def _tick(self, tick: Tick) -> None:
-        self._apply_config()
+    def _tick(self, tick: Tick, at_offset: int) -> None:
+        self._apply_config(at_offset)
         clock, sources = self.state.clock, self.state.sources
         at_ms = time_ms(tick.time)
         count_rejected(sources, tick, clock.now_ms, self.effects.sources)
@@ -247,20 +252,28 @@ class _Step:
 
     def _publish(self, accounts: IntArray, as_of_ms: int) -> None:
         """Evaluate accounts on the running day, and publish what differs."""
-        if len(accounts):
-            evaluation = evaluate(self.state, accounts)
-            self.state.evaluated[:, accounts] = evaluation.parts
-            self.state.accounts.touched[accounts] = False
+        if len(accounts) and self._scores:
+            evaluation = self._evaluate(accounts)
             publish(self.state, evaluation, as_of_ms, self._mode, self.effects)
+
+    def _evaluate(self, accounts: IntArray) -> Evaluation:
+        evaluation = evaluate(self.state, accounts)
+        self.state.evaluated[:, accounts] = evaluation.parts
+        self.state.accounts.touched[accounts] = False
+        return evaluation
+
+    @property
+    def _scores(self) -> bool:
+        """Whether the plan scores: one that only reads the log for signals does not."""
+        return self.state.plan is not None and bool(self.state.plan.scorecards)
 
     def _close(self) -> None:
         """Close the running day: what happened, then what the passing of the day changes."""
         state, accounts = self.state, self.state.accounts
         assert state.plan is not None
         touched = np.flatnonzero(accounts.touched[: accounts.count])
-        if len(touched):
-            state.evaluated[:, touched] = evaluate(state, touched).parts
-            accounts.touched[touched] = False
+        if len(touched) and self._scores:
+            self._evaluate(touched)
         day = state.day
         midnight_ms = state.plan.calendar.begins_ms(day + 1)
         state.clock.now_ms = midnight_ms
@@ -271,6 +284,16 @@ class _Step:
         rank_users(state, midnight_ms, self.effects)
         find_key_users(state, self.effects)
         self.effects.success.reached.update(latch(state, measure))
+        if self._scores:
+            self._score_close(day, midnight_ms)
+        forget(state, self.effects)
+        forget_signals(state)
+        self.effects.closed = True
+        self._fold_held(state.day)
+
+    def _score_close(self, day: int, midnight_ms: int) -> None:
+        """Evaluate everybody on the day that begins, write history, and publish what differs."""
+        state, accounts = self.state, self.state.accounts
         everyone = np.arange(accounts.count)
         evaluation = evaluate(state, everyone)
         moved = evaluation.parts - state.evaluated[:, : accounts.count]
@@ -279,10 +302,6 @@ class _Step:
         state.evaluated[:, : accounts.count] = evaluation.parts
         write_history(state, day, evaluation, self.effects)
         publish(state, evaluation, midnight_ms, self._mode, self.effects)
-        forget(state, self.effects)
-        forget_signals(state)
-        self.effects.closed = True
-        self._fold_held(state.day)
 
 
 def _config(value: bytes) -> Config:

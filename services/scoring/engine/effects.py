@@ -78,6 +78,7 @@ class Effects:
     sources: SourceEffects = field(default_factory=SourceEffects)
     held: list[Held] = field(default_factory=list)
     erased: list[ErasedUser] = field(default_factory=list)
+    backfills: list[str] = field(default_factory=list)  # ids of those that were taken in
     released_days: list[int] = field(default_factory=list)
     success: SuccessEffects = field(default_factory=SuccessEffects)
     plan_changed: bool = False

@@ -180,6 +180,8 @@ def _rest_causes(state: State, account: int, card: ScorecardPlan) -> _RestCauses
             profile = "profile"
         if (heading.scorecard, heading.revision) != (card.id, state.plan.revision):
             most = profile = "scorecard"
+    if accounts.backfilled[account]:
+        most = profile = "scorecard"
     return _RestCauses(most, profile, card.reading_profiles)
 
 

@@ -104,13 +104,17 @@ def refresh_profile(state: State, account: int) -> None:
 
 
 def choose_card(plan: Plan, profile: Mapping[str, Any], onboarding: str | None) -> int:
-    """The first scorecard whose `when` matches the account; the last has none."""
-    return next(
+    """The first scorecard whose `when` matches the account; the last has none.
+
+    0 where a plan has no scorecards.
+    """
+    matching = (
         number
         for number, card in enumerate(plan.scorecards)
         if (not card.onboarding or onboarding in card.onboarding)
         and all(fits(profile, condition) for condition in card.when)
     )
+    return next(matching, 0)
 
 
 def fits(profile: Mapping[str, Any], condition: Condition) -> bool:

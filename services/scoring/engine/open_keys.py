@@ -28,7 +28,12 @@ def fold_key(
 
 
 def forget_closed(state: State, kept: OpenKeys, effects: Effects) -> None:
-    """Forget keys whose closing left the horizon: what could open them again is too old too."""
+    """Forget keys whose closing left the horizon: what could open them again is too old too.
+
+    Not while the kept log may still tell of their opening.
+    """
+    if kept.signal_no in state.unread:
+        return
     for day in [day for day in kept.closed if day < state.day - HORIZON_DAYS]:
         for account, name in kept.closed.pop(day):
             fact = state.accounts.facts[account].get(name)

@@ -54,7 +54,8 @@ def publish(
     _keep_numbers(state, evaluation, rows)
     _remember(state, numbers)
     publication.remember(state, evaluation, rows, effects)
-    accounts.differs[numbers] = accounts.late[numbers] = accounts.news[numbers] = False
+    for marks in (accounts.differs, accounts.late, accounts.news, accounts.backfilled):
+        marks[numbers] = False
     state.time_parts[:, numbers] = 0
     effects.marks.append(numbers)
     effects.published += len(rows)

@@ -29,8 +29,11 @@ from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
 
 
-def replan(state: State, plan: Plan, effects: Effects) -> None:
-    """Put a plan into effect. What the old one kept and the new one needs stays."""
+def replan(state: State, plan: Plan, effects: Effects, *, at_offset: int) -> None:
+    """Put a plan into effect. What the old one kept and the new one needs stays.
+
+    A signal that is new waits for the kept log to be read for it, up to this offset.
+    """
     old = state.plan
     first = old is None or state.clock.now_ms is None
     since_day = ALWAYS_KNOWN if first else state.day
@@ -44,9 +47,13 @@ def replan(state: State, plan: Plan, effects: Effects) -> None:
         kept = known.get(signal.definition)
         if kept is None:
             kept = new_signal(signal, state.next_signal_no, since_day, state.accounts.count)
+            if not first:
+                state.unread[state.next_signal_no] = at_offset
             state.next_signal_no += 1
         state.signals.append(kept)
-    _forget_facts(state, {kept.signal_no for kept in state.signals}, effects)
+    numbers = {kept.signal_no for kept in state.signals}
+    state.unread = {number: at for number, at in state.unread.items() if number in numbers}
+    _forget_facts(state, numbers, effects)
     follow(state, old.success.onboarding if old else None)
     _follow(state)
     keep_parts(state, old.parts if old else ())

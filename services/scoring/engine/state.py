@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.engine.backfill.piece import Piece
 from services.scoring.engine.by_owner import ByOwner
 from services.scoring.engine.classes import Classes
 from services.scoring.engine.hashes import HashSet
@@ -128,6 +129,8 @@ class Accounts:
     """Something other than time may have changed the score since the last publication."""
     touched: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """To be evaluated."""
+    backfilled: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """The kept log was read for a signal since the last publication."""
     differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """Must be published whatever the score: never was, other profile, other revision."""
     stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
@@ -163,6 +166,10 @@ class State:
     active_config: bytes | None = None  # the `myaku.config` record in effect
     next_config: bytes | None = None  # one that waits for the next tick
     signals: list[SignalState] = field(default_factory=list)  # as in plan.signals
+    unread: dict[int, int] = field(default_factory=dict)
+    """By number, the signals for which the kept log was not read, and up to which offset it is."""
+    learned: dict[str, list[Piece]] = field(default_factory=dict)
+    """By backfill, what the kept log says, in memory for the record that lets it in."""
     next_signal_no: int = 1  # above those of all signals that this state has had
     profile_numbers: FloatArray = field(
         default_factory=lambda: np.zeros((0, 16))

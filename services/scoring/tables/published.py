@@ -72,6 +72,7 @@ def _published(state: State, at: IntArray) -> Columns:
         [encode(each).decode() if each else None for each in overrides],
         accounts.late[at].tolist(),
         accounts.news[at].tolist(),
+        accounts.backfilled[at].tolist(),
     ]
 
 
@@ -110,17 +111,18 @@ async def save(writer: Writer, rows: PublishedRows) -> None:
     await writer.rows(
         "INSERT INTO scoring.published (partition, account_no, sequence, as_of_ms, score_tenths,"
         " computed_tenths, coverage_hundredths, heading_no, crossing_day, crossing_band,"
-        " shares, time_parts, gone, override, late, news)"
+        " shares, time_parts, gone, override, late, news, backfilled)"
         " SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::smallint[],"
         " $6::smallint[], $7::smallint[], $8::int[], $9::int[], $10::smallint[], $11::bytea[],"
-        " $12::bytea[], $13::json[], $14::json[], $15::boolean[], $16::boolean[])"
+        " $12::bytea[], $13::json[], $14::json[], $15::boolean[], $16::boolean[], $17::boolean[])"
         " ON CONFLICT (partition, account_no) DO UPDATE SET sequence = excluded.sequence,"
         " as_of_ms = excluded.as_of_ms, score_tenths = excluded.score_tenths,"
         " computed_tenths = excluded.computed_tenths,"
         " coverage_hundredths = excluded.coverage_hundredths, heading_no = excluded.heading_no,"
         " crossing_day = excluded.crossing_day, crossing_band = excluded.crossing_band,"
         " shares = excluded.shares, time_parts = excluded.time_parts, gone = excluded.gone,"
-        " override = excluded.override, late = excluded.late, news = excluded.news",
+        " override = excluded.override, late = excluded.late, news = excluded.news,"
+        " backfilled = excluded.backfilled",
         rows.published,
     )
     await writer.rows(
@@ -143,16 +145,19 @@ async def load(reader: Reader, state: State) -> None:
     found = await reader.rows(
         "published",
         "account_no, sequence, as_of_ms, score_tenths, computed_tenths, coverage_hundredths,"
-        " heading_no, crossing_day, crossing_band, late, news,"
+        " heading_no, crossing_day, crossing_band, late, news, backfilled,"
         " shares, time_parts, gone::text, override::text",
     )
     if not found:
         return
-    at, *numbers, late, news, shares, time_parts, gone, overrides = zip(*found, strict=True)
+    at, *numbers, late, news, backfilled, shares, time_parts, gone, overrides = zip(
+        *found, strict=True
+    )
     accounts = np.array(at, np.int64)
     for name, column in zip(NUMBERS, numbers, strict=True):
         getattr(published, name)[accounts] = column
     state.accounts.late[accounts], state.accounts.news[accounts] = late, news
+    state.accounts.backfilled[accounts] = backfilled
     published.shares[:, accounts] = _unpacked(shares, "<i2", len(published.shares))
     state.time_parts[:, accounts] = _unpacked(time_parts, "<i4", len(published.shares))
     for account, one_gone, override in zip(at, gone, overrides, strict=True):

@@ -1,0 +1,1 @@
+"""`myaku backfill`: the kept log is read for signals that a changed configuration added."""
