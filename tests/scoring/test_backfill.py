@@ -13,6 +13,7 @@ from services.scoring.backfill.seen_files import SeenFiles
 from services.scoring.backfill.waiting import WaitingPartition, WaitingSignal
 from services.scoring.engine import Effects, RawRecord, State, advance, decode
 from services.scoring.engine.state import ALWAYS_KNOWN, ActiveDays, Latest, OpenKeys
+from services.scoring.engine.sums import DaySums
 from services.scoring.engine.users.state import UserDays
 from shared.events import BACKFILLED, CONFIG, TICK, Backfilled, decode_health, encode
 from tests.scoring.random_log import (
@@ -244,6 +245,7 @@ def test_what_is_no_longer_configured_is_not_taken_in(tmp_path: Path) -> None:
     let_in(state, pieces)
     (waiting,) = state.unread
     kept = next(kept for kept in state.signals if kept.signal_no == waiting)
+    assert isinstance(kept, DaySums)
     assert (kept.since_day, kept.running[0]) == (START_DAY + 41, 0)
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from services.scoring.engine.accounts import account_hashes
 from services.scoring.engine.arriving import Arriving
 from services.scoring.engine.backfill.taking import take_in
+from services.scoring.engine.close import score_close
 from services.scoring.engine.compile import compile_plan
 from services.scoring.engine.decode import Batch, Columns, Quarantined, RawRecord, Record, decode
 from services.scoring.engine.dedupe import first_seen, forget
@@ -16,7 +17,6 @@ from services.scoring.engine.erasures import erase
 from services.scoring.engine.evaluate import Evaluation, evaluate
 from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
-from services.scoring.engine.history import write_history
 from services.scoring.engine.measure import measure
 from services.scoring.engine.overrides import end_overrides
 from services.scoring.engine.properties import read_properties
@@ -285,23 +285,11 @@ class _Step:
         find_key_users(state, self.effects)
         self.effects.success.reached.update(latch(state, measure))
         if self._scores:
-            self._score_close(day, midnight_ms)
+            score_close(state, day, midnight_ms, self._mode, self.effects)
         forget(state, self.effects)
         forget_signals(state)
         self.effects.closed = True
         self._fold_held(state.day)
-
-    def _score_close(self, day: int, midnight_ms: int) -> None:
-        """Evaluate everybody on the day that begins, write history, and publish what differs."""
-        state, accounts = self.state, self.state.accounts
-        everyone = np.arange(accounts.count)
-        evaluation = evaluate(state, everyone)
-        moved = evaluation.parts - state.evaluated[:, : accounts.count]
-        state.time_parts[:, : accounts.count] += moved
-        self.effects.marks.append(np.flatnonzero(moved.any(axis=0)))
-        state.evaluated[:, : accounts.count] = evaluation.parts
-        write_history(state, day, evaluation, self.effects)
-        publish(state, evaluation, midnight_ms, self._mode, self.effects)
 
 
 def _config(value: bytes) -> Config:
