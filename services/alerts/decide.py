@@ -255,13 +255,15 @@ def known_score(health: Health) -> float | None:
 
 
 def is_no_news(before: Newest | None, health: Health) -> bool:
-    """Whether a health is another for a reason that is no alarm: a changed scorecard, events that
-    came late, or a source that was silent until now."""
+    """Whether a health is another for a reason that is no alarm: a changed scorecard, metrics for
+    which the kept log was read, events that came late, or a source that was silent until now."""
     if before and before.health.stale:
         return True
     if before and before.health.scorecard.revision != health.scorecard.revision:
         return True
-    return any(part.cause == "late" for driver in health.drivers for part in driver.causes)
+    causes = {part.cause for driver in health.drivers for part in driver.causes}
+    is_backfilled = before and before.health.scorecard == health.scorecard and "scorecard" in causes
+    return "late" in causes or bool(is_backfilled)
 
 
 def is_excluded(health: Health) -> bool:

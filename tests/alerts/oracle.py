@@ -23,7 +23,8 @@ from tests.alerts.oracle_standing import (
 
 
 def no_alarm(before: dict[str, Any] | None, health: dict[str, Any]) -> bool:
-    """Whether a health is another by a changed scorecard, by late events, or fresh again."""
+    """Whether a health is another by a changed scorecard, by late events, by what the log
+    said of new metrics, or fresh again."""
     if before and before["stale"]:
         return True
     changed = before and before["scorecard"]["revision"] != health["scorecard"]["revision"]
@@ -32,7 +33,11 @@ def no_alarm(before: dict[str, Any] | None, health: dict[str, Any]) -> bool:
         for driver in health["drivers"]
         if "late" in [part["cause"] for part in driver.get("causes", [])]
     ]
-    return bool(changed or late)
+    learned = before and before["scorecard"] == health["scorecard"]
+    learned = learned and "scorecard" in [
+        part["cause"] for driver in health["drivers"] for part in driver.get("causes", [])
+    ]
+    return bool(changed or late or learned)
 
 
 @dataclass

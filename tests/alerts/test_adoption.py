@@ -142,6 +142,14 @@ def test_what_came_late_is_no_alarm() -> None:
     assert ways(world.score(1, 55, drivers=[late])) == [("opened", "adopt")]
 
 
+def test_what_the_kept_log_brought_to_a_scorecard_is_no_alarm() -> None:
+    cause = [Cause("scorecard", -15.0)]
+    learned = Driver("exports", 1.0, 55, 1.0, 55, -15.0, "scorecard", cause)
+    world = World(AT_ONCE)
+    world.score(0, 70)
+    assert ways(world.score(1, 55, drivers=[learned])) == [("opened", "adopt")]
+
+
 def test_rules_that_are_gone_end_what_they_opened_in_a_digest() -> None:
     world = World(AT_ONCE)
     world.score(0, 55)
