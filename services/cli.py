@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for room in (standalone, replay, ingest, scoring, alerts, admin):
     room.register(app)
+scoring.register_configuration(admin.COMMANDS["config"])
 
 
 def main() -> None:

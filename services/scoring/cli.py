@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from services.scoring.backfill.command import command
+from services.scoring.backfill.command import command as backfill
 from services.scoring.commands import accounts, users
+from services.scoring.preview.command import command as preview
 from services.scoring.settings import ScoringSettings
 from shared.command_settings import CommandSettings
 from shared.configuration.files import SHIPPED
@@ -15,11 +16,16 @@ from shared.configuration.values import days
 from shared.runtime import UserError, now_ms
 
 
+def register_configuration(config: typer.Typer) -> None:
+    """Mount what `myaku config` knows of scores."""
+    config.command(name="preview", epilog=CommandSettings.explain())(preview)
+
+
 def register(app: typer.Typer) -> None:
     """Mount the room's commands."""
     app.add_typer(accounts, name="accounts")
     app.add_typer(users, name="users")
-    app.command(name="backfill", epilog=CommandSettings.explain())(command)
+    app.command(name="backfill", epilog=CommandSettings.explain())(backfill)
 
     @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:

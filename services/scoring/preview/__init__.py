@@ -1,0 +1,1 @@
+"""`myaku config preview`: what a configuration would do to scores, bands and alerts."""
