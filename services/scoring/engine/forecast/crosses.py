@@ -131,7 +131,9 @@ def _halved(silence: Silence, first: IntArray, bands: IntArray) -> IntArray:
     cards = state.accounts.cards[silence.accounts]
     least = state.plan.least_tenths[bands]
     found = first.copy()
-    steady = (cards == cards[:, :1]).all(axis=1) & (first <= AHEAD_DAYS)
+    steady = (cards == cards[:, :1]).all(axis=1)
+    steady |= state.success.start_days[silence.accounts] == NEVER
+    steady &= first <= AHEAD_DAYS
     for number in np.unique(cards[steady, 0]).tolist():
         rows = np.flatnonzero(steady & (cards[:, 0] == number))
         card = state.plan.scorecards[number]
