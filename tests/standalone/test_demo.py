@@ -17,7 +17,7 @@ from services.standalone.demo import demo, tables
 from services.standalone.demo.ledger import ledger
 from services.standalone.demo.news import Arrivals, Moves
 from services.standalone.demo.reading import Reading
-from services.standalone.demo.screen import Scene, first_reason, headline, screen
+from services.standalone.demo.screen import Scene, first_reason, headline, screen, why
 from shared.configuration.files import SHIPPED, read_document
 from shared.data_dir import DataDir
 from shared.runtime import UserError
@@ -68,6 +68,26 @@ def test_a_move_is_the_sum_of_all_between_and_names_its_measure_and_cause() -> N
     assert (move.before, move.after, move.points) == (52, 45, -7)
     assert (move.measure, move.value, move.cause) == ("nps", 2.0, "events")
     assert move.band_before == "watch"
+
+
+def test_a_move_by_a_rule_or_an_override_says_its_reason() -> None:
+    rule: dict[str, Any] = {"measure": "unhappy", "value": None, "contribution": -30.0}
+    rule |= {"change": -30.0, "cause": "events", "reason": "They are waiting."}
+    well, unwell = health(1, 60, 12), health(2, 30, 12)
+    unwell["drivers"] = [*well["drivers"], rule]
+    gone = {**rule, "contribution": 0.0, "change": 30.0, "reason": None}
+
+    def said(*records: dict[str, Any]) -> str:
+        moves = Moves(5 * MINUTE_MS)
+        for number, record in enumerate(records):
+            moves.note(number, [{**record, "sequence": number}])
+        (move,) = moves.recent()
+        return why(move)
+
+    assert said(well, unwell) == "They are waiting (events)"
+    told = {**well, "drivers": [*well["drivers"], gone]}
+    assert said(unwell, told) == "no longer: They are waiting (events)"
+    assert said(unwell, told, well) == "no longer: They are waiting (events)"
 
 
 def test_what_moved_before_the_window_is_no_news() -> None:
@@ -284,7 +304,7 @@ async def test_history_then_live_scores_and_alerts_and_an_equal_ledger_though_sc
         if process.returncode is None:
             process.kill()
     said = "".join(printed)
-    assert re.search(r"score  .*watch → at_risk; would recommend us: \d of 10 \(events\)", said)
+    assert re.search(r"score  .*\w+ → at_risk; They would not recommend us, .* \(events\)", said)
     assert re.search(r"\d alert  Churn risk: .* \(warning\) for \w+: \w+", said)
     assert "Equal: every event was counted, and none twice." in said
     for way in ("live over HTTP", "live through Kafka"):

@@ -17,7 +17,7 @@ LEAST_POINTS = 1.0
 
 @dataclass(frozen=True)
 class Move:
-    """An account whose score moved, and the measure that did most of it, with its value."""
+    """An account whose score moved, and the measure or rule that did most of it."""
 
     account: Record
     before: float
@@ -25,6 +25,10 @@ class Move:
     band_before: str
     measure: str
     value: float | None
+    reason: str | None
+    """The words of a rule or an override; None for a measure."""
+    is_gone: bool
+    """The rule or override was there before, and is no more."""
     cause: str
 
     @property
@@ -62,21 +66,29 @@ def _move(seen: deque[tuple[int, Record]]) -> Move | None:
     points = after["score"] - before["score"]
     if abs(points) < LEAST_POINTS:
         return None
-    then = {one["measure"]: one["contribution"] for one in before["drivers"]}
+    then, now = ({one["measure"]: one for one in record["drivers"]} for record in (before, after))
     sign = 1 if points > 0 else -1
     top = max(
-        after["drivers"],
-        key=lambda one: sign * (one["contribution"] - then.get(one["measure"], 0.0)),
+        [*now, *(name for name in then if name not in now)],
+        key=lambda name: sign * (_points(now, name) - _points(then, name)),
     )
+    own, last = now.get(top, {}), then.get(top, {})
+    reason, last_reason = own.get("reason"), last.get("reason")
     return Move(
         account=after,
         before=before["score"],
         after=after["score"],
         band_before=before["band"],
-        measure=top["measure"],
-        value=top["value"],
-        cause=_cause(seen, top["measure"]),
+        measure=top,
+        value=own.get("value"),
+        reason=last_reason if reason is None else reason,
+        is_gone=reason is None and last_reason is not None,
+        cause=_cause(seen, top),
     )
+
+
+def _points(drivers: Mapping[str, Record], name: str) -> float:
+    return float(drivers[name]["contribution"]) if name in drivers else 0.0
 
 
 def _cause(seen: deque[tuple[int, Record]], measure: str) -> str:

@@ -130,9 +130,12 @@ def name(account: Mapping[str, Any]) -> str:
 
 
 def why(move: Move) -> str:
-    """The measure that did most of a move, and what moved it."""
+    """The measure or rule that did most of a move, and what moved it."""
     cause = f" ({move.cause})" if move.cause else ""
-    return reason(move.measure, move.value) + cause
+    if move.reason is None:
+        return reason(move.measure, move.value) + cause
+    words = move.reason.rstrip(".")
+    return (f"no longer: {words}" if move.is_gone else words) + cause
 
 
 def _to_band(move: Move) -> Text:
