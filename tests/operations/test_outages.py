@@ -46,6 +46,8 @@ class Played:
     """By account: every published score that was lower than the one before it."""
     messages: list[tuple[str, str, str]]
     """What was told, alone or in a digest, as it came: id, what happened, to whom."""
+    signals: list[tuple[str, str]]
+    """By account, the signals that its records told: each is in one of them."""
     rejected: int
 
 
@@ -103,10 +105,12 @@ class Play:
         bodies = [json.loads(body) for _, body in self.receiver.requests]
         address = self.deployment.settings.kafka
         lasting = {name: _lasting(json.loads(record)) for name, record in health}
+        published = await read_all(address, HEALTH_CHANGES)
         return Played(
             history=[tuple(row) for row in history],
             health=lasting,
-            fallen=_fallen(await read_all(address, HEALTH_CHANGES)),
+            fallen=_fallen(published),
+            signals=_signals(published),
             messages=[message for body in bodies for message in _messages(body["data"])],
             rejected=len(await read_all(address, "usage.rejected")),
         )
@@ -123,6 +127,18 @@ def _fallen(records: Iterable[Record]) -> dict[str, list[float]]:
     }
 
 
+def _signals(records: Iterable[Record]) -> list[tuple[str, str]]:
+    """Each signal as often as a record tells it; a record that was sent again counts once."""
+    told = {
+        (health["account_id"], health["sequence"], signal["id"])
+        for key, value in records
+        if key and value and not key.startswith(b"myaku.")
+        for health in [json.loads(value)]
+        for signal in health["signals"]
+    }
+    return sorted((account_id, identity) for account_id, _, identity in told)
+
+
 def _messages(data: dict[str, Any]) -> list[tuple[str, str, str]]:
     """What a webhook tells: what crosses while time is made up for comes in a digest."""
     return [
@@ -134,11 +150,14 @@ def _messages(data: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _lasting(record: dict[str, Any]) -> dict[str, Any]:
     """A health record without what tells how often it was written on the way."""
     return {
-        name: [{key: each[key] for key in each if key not in ("change", "cause")} for each in value]
+        name: [
+            {key: each[key] for key in each if key not in ("change", "cause", "causes")}
+            for each in value
+        ]
         if name == "drivers"
         else value
         for name, value in record.items()
-        if name not in ("as_of", "sequence", "previous")
+        if name not in ("as_of", "sequence", "previous", "signals")
     }
 
 
@@ -204,6 +223,7 @@ async def test_an_outage_costs_nobody_anything_but_time(
     assert played.history == undisturbed.history
     assert played.health == undisturbed.health
     assert played.fallen == undisturbed.fallen
+    assert played.signals == undisturbed.signals != []
     assert played.messages == undisturbed.messages
 
 
