@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shared.events import USAGE_EVENTS
+from shared.native.event import name_fault
 
 SOURCES_MAX = 1_000
 """A tick names so many sources at most: whoever writes a source per event means something else."""
@@ -46,4 +47,4 @@ def source_of(value: bytes | None, default: str = USAGE_EVENTS) -> str:
         source = _decode_head(value or b"").source
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return default
-    return source if isinstance(source, str) and 0 < len(source) <= 128 else default
+    return default if name_fault(source) else str(source)

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ users = typer.Typer(help="Erase a person.", no_args_is_help=True)
 T = TypeVar("T")
 
 AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account.")]
-Author = Annotated[str, typer.Option(help="Who does it.", default_factory=getpass.getuser)]
+Author = Annotated[str | None, typer.Option(help="Who does it; without it the system's user.")]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
@@ -36,7 +37,7 @@ DataDirOption = Annotated[
 @accounts.command(epilog=CommandSettings.explain())
 def override(
     account_id: AccountId,
-    author: Author,
+    author: Author = None,
     score: Annotated[
         float | None, typer.Option(min=0, max=100, help="The score instead of the computed one.")
     ] = None,
@@ -51,16 +52,19 @@ def override(
     data_dir: DataDirOption = None,
 ) -> None:
     """Set an account's score by hand until it expires, or end that."""
+    who = _who(author)
     if end:
         if score is not None or reason or expires:
             raise UserError("--end stands alone: it says no score, no reason and no end.")
-        _do(data_dir, lambda acts: acts.end_override(account_id, author))
+        _do(data_dir, lambda acts: acts.end_override(account_id, who))
         typer.echo(f"Accepted: the computed score of {account_id} counts again.")
         return
     if score is None:
         raise UserError("Say --score and --reason, or --end.")
+    if not math.isfinite(score):
+        raise UserError("--score is a number from 0 to 100.")
     given, said, ends_ms = score, _text("--reason", reason), _instant(expires)
-    accepted = _do(data_dir, lambda acts: acts.override(account_id, author, given, said, ends_ms))
+    accepted = _do(data_dir, lambda acts: acts.override(account_id, who, given, said, ends_ms))
     ends = accepted["expires_at"]
     typer.echo(f"Accepted: the score of {account_id} is {accepted['score']} until {ends}.")
 
@@ -68,13 +72,13 @@ def override(
 @accounts.command(epilog=CommandSettings.explain())
 def close(
     account_id: AccountId,
-    author: Author,
     reason: Annotated[str, typer.Option(help="Why.")],
+    author: Author = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Close an account: it leaves lists, figures and alerts; its history stays."""
-    said = _text("--reason", reason)
-    _do(data_dir, lambda acts: acts.close(account_id, author, said))
+    who, said = _who(author), _text("--reason", reason)
+    _do(data_dir, lambda acts: acts.close(account_id, who, said))
     typer.echo(f"Accepted: {account_id} is closed.")
 
 
@@ -97,6 +101,15 @@ def erase(
         raise UserError("MYAKU_SECRET_KEY is not set: an erasure is signed with it.")
     time = _do(data_dir, lambda acts: acts.erase(user_id))
     typer.echo(f"Accepted: nothing of up to {time} names {user_id} any more.")
+
+
+def _who(author: str | None) -> str:
+    if author is not None:
+        return _text("--author", author)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container its user often has no name
+        raise UserError("Say who does it: --author NAME.") from None
 
 
 def _text(option: str, text: str) -> str:

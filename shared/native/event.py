@@ -64,12 +64,12 @@ def _required(given: dict[str, Any], name: str, longest: int, missing: Reason, b
     text = given.get(name)
     if text is None:
         raise Refused(missing, f"{name} is missing.")
-    if fault := _fault(text, longest):
+    if fault := name_fault(text, longest):
         raise Refused(bad, f"{name} {fault}.")
     return str(text)
 
 
-def _fault(text: Any, longest: int) -> str | None:
+def name_fault(text: Any, longest: int = NAME_CHARACTERS_MAX) -> str | None:
     """What is wrong with a name; None if nothing is."""
     if not isinstance(text, str):
         return "is not a string"
@@ -93,7 +93,7 @@ def _account(given: dict[str, Any]) -> str | UnsetType:
     account = given.get("account_id")
     if account is None:
         return UNSET
-    if fault := _fault(account, NAME_CHARACTERS_MAX):
+    if fault := name_fault(account):
         raise Refused("unknown_account", f"account_id {fault}.")
     if account.startswith(RESERVED_PREFIX):
         raise Refused("unknown_account", f"Ids beginning with {RESERVED_PREFIX} are reserved.")
@@ -104,7 +104,7 @@ def _user(given: dict[str, Any]) -> str | UnsetType:
     user = given.get("user_id")
     if user is None:
         return UNSET
-    if fault := _fault(user, NAME_CHARACTERS_MAX):
+    if fault := name_fault(user):
         raise Refused("bad_user", f"user_id {fault}.")
     return str(user)
 
@@ -129,7 +129,7 @@ def _time(given: dict[str, Any], received_ms: int) -> str:
 def _source(given: dict[str, Any], default: str) -> str:
     """Never a reason to refuse: what cannot name a source leaves it to where it came from."""
     source = given.get("source")
-    return default if _fault(source, NAME_CHARACTERS_MAX) else str(source)
+    return default if name_fault(source) else str(source)
 
 
 def _properties(given: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Classes:
                 self.wanted[name].setdefault(_token(value), len(self.wanted[name]))
 
     def positions(self, batch: Columns, properties: Properties) -> dict[int, IntArray]:
-        """By the number of the signal, the positions of the events that it takes in."""
+        """By the number of the signal, the positions of the events that it takes in, ascending."""
         if len(self.asked) + len(self.takers) > CLASSES_MAX:
             self.asked, self.takers = {}, {}
         found: dict[int, list[IntArray]] = defaultdict(list)
@@ -46,7 +46,7 @@ class Classes:
                 for number in self._takers(event_type, values):
                     found[number].append(part)
         return {
-            number: parts[0] if len(parts) == 1 else np.concatenate(parts)
+            number: parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
             for number, parts in sorted(found.items())
         }
 
@@ -108,7 +108,8 @@ def _by_type(batch: Columns) -> Iterator[tuple[str, IntArray]]:
         yield types[0], np.arange(len(batch))
         return
     number = {name: at for at, name in enumerate(types)}
-    numbers = np.fromiter(map(number.__getitem__, batch.types), np.uint16, len(batch))
+    width = np.min_scalar_type(len(types))  # the narrower, the faster it is sorted
+    numbers = np.fromiter(map(number.__getitem__, batch.types), width, len(batch))
     order = np.argsort(numbers, kind="stable")
     ends = np.cumsum(np.bincount(numbers, minlength=len(types)))
     yield from zip(types, np.split(order, ends[:-1]), strict=True)

@@ -5,13 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from services.scoring.engine.table import IntArray
-from shared.events import RESERVED_PREFIX, Control, Tick, decode_control
+from shared.events import RESERVED_PREFIX, Control, Erasure, Tick, decode_control
+from shared.native.event import NAME_CHARACTERS_MAX, NUL
+from shared.times import time_ms
+
+Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
 
 
 class Quarantined(NamedTuple):
@@ -25,14 +29,14 @@ class Quarantined(NamedTuple):
 class Event(msgspec.Struct, gc=False):
     """An accepted event, its properties still encoded."""
 
-    id: str
-    type: str
-    account_id: str
+    id: Name
+    type: Name
+    account_id: Name
     time: str
-    source: str
+    source: Name
     received_at: str
     encoded: msgspec.Raw = msgspec.field(name="properties", default=msgspec.Raw(b"{}"))
-    user_id: str | None = None
+    user_id: Name | None = None
     original_time: str | None = None
 
     @property
@@ -126,6 +130,9 @@ class Batch:
 CHUNK_RECORDS = 5_000
 """So many are decoded at a time: what they need stays in the cache."""
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding bytes may raise: the record is put aside."""
+
 NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
@@ -144,7 +151,7 @@ def decode(records: Iterable[RawRecord]) -> Batch:
 def _chunk(records: list[RawRecord]) -> Batch:
     try:
         return _batch(records, [])
-    except (msgspec.MsgspecError, ValueError):
+    except UNREADABLE:
         return _one_by_one(records)
 
 
@@ -178,7 +185,7 @@ def _one_by_one(records: Sequence[RawRecord]) -> Batch:
         try:
             _batch([record], [])
             good.append(record)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             bad.append(Quarantined(record[0], str(error), record[2] or b""))
     return _batch(good, bad)
 
@@ -217,9 +224,24 @@ def _refuse_nul(values: Sequence[bytes]) -> None:
 def _control(record: RawRecord) -> Record:
     offset, key, value = record
     body: Control = decode_control(value or b"")
-    if isinstance(body, Tick):
-        times_ms([body.time])
+    if isinstance(body, Tick | Erasure):
+        _check(body)
     return Record(offset, key, value or b"", body)
+
+
+def _check(body: Tick | Erasure) -> None:
+    """Raises ValueError where a control record has what nobody can read, or keep."""
+    times, names = [body.time], []
+    if isinstance(body, Tick):
+        times += body.sources.values()
+        names += [*body.sources, *body.rejected]
+    else:
+        names.append(body.user_id)
+    times_ms(times)
+    for time in times:
+        time_ms(time)  # which knows fewer years
+    if any(not 1 <= len(name) <= NAME_CHARACTERS_MAX or NUL in name for name in names):
+        raise ValueError(f"names have 1 to {NAME_CHARACTERS_MAX} characters, and no NUL")
 
 
 def times_ms(texts: Sequence[str]) -> IntArray:

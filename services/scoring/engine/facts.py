@@ -27,6 +27,10 @@ OVERRIDDEN = "account.overridden"
 TYPES = SUBSCRIPTIONS | success.TYPES | {"account.updated", "account.closed", OVERRIDDEN}
 
 
+FACT_NAME_CHARACTERS_MAX = 250
+"""A longer one is ignored: it would not fit into an index."""
+
+
 def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
     """Fold the events of a batch that state facts; which changed one. `accounts`: [event]."""
     news = np.zeros(len(batch.events), dtype=bool)
@@ -66,6 +70,8 @@ def _profile_fields(event: Event) -> Iterator[tuple[str, Any]]:
 
 def put(state: State, account: int, name: str, fact: Fact, effects: Effects) -> bool:
     """Keep the fact if it is the newest of its name; whether it is."""
+    if len(name) > FACT_NAME_CHARACTERS_MAX:
+        return False
     facts = state.accounts.facts[account]
     known = facts.get(name)
     if known is not None and (known.time_ms, known.event_id) >= (

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.table import FloatArray, IntArray
 
 NUMBER_MAX = 10**9
 MILLIONTHS = 1_000_000
@@ -27,11 +27,20 @@ def millionths(values: list[Any]) -> tuple[IntArray, IntArray]:
 
     Returns (millionths, of no meaning where there is no number; positions of the numbers).
     """
-    if not {*map(type, values)} <= {int, float}:
+    found = _plain(values)
+    if found is None:
         numbers = [number_of(value) for value in values]
         found = np.array([np.nan if number is None else number for number in numbers])
-    else:
-        found = np.array(values, dtype=np.float64)
     known = np.abs(found) <= NUMBER_MAX
     rounded = np.rint(np.where(known, found, 0.0) * MILLIONTHS).astype(np.int64)
     return rounded, np.flatnonzero(known)
+
+
+def _plain(values: list[Any]) -> FloatArray | None:
+    """The values, if all are numbers that fit into a double: the usual case, and the quick one."""
+    if not {*map(type, values)} <= {int, float}:
+        return None
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.scoring.engine.decode import Columns, Quarantined
+from services.scoring.engine.decode import UNREADABLE, Columns, Quarantined
 from services.scoring.engine.event_types import is_reserved
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.table import IntArray
@@ -49,7 +49,7 @@ def read_properties(
     """
     try:
         return np.arange(len(batch)), _decoded(plan, batch)
-    except (msgspec.MsgspecError, ValueError):
+    except UNREADABLE:
         pass
     good: list[int] = []
     for at in range(len(batch)):
@@ -57,7 +57,7 @@ def read_properties(
         try:
             _decoded(plan, batch.part(at, at + 1))
             good.append(at)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             bad.append(Quarantined(offset, str(error), value or b""))
     positions = np.array(good, dtype=np.int64)
     return positions, _decoded(plan, batch.take(positions))

@@ -40,6 +40,7 @@ def crossings(state: State, accounts: IntArray, tenths: IntArray) -> Crossings:
     published, bands = state.published, state.plan.band_numbers
     days, lower = published.crossing_days[accounts], published.crossing_bands[accounts]
     stays = (days >= state.day) & ~state.accounts.news[accounts] & ~state.accounts.stale[accounts]
+    stays &= (tenths >= 0) & (published.tenths[accounts] >= 0)
     stays &= bands[tenths] == bands[published.tenths[accounts]]
     others = np.flatnonzero(~stays)
     found = foresee(state, accounts[others], tenths[others])

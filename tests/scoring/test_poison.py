@@ -1,0 +1,110 @@
+"""What nobody should have written into `usage.accepted` is put aside, and the rest goes on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.scoring.engine import State, advance, decode
+from tests.scoring.documents import document
+from tests.scoring.histories import DAY, START, Record, at, config, event, tick
+from tests.scoring.twins import both, by_engine, by_oracle, value
+
+METRICS = {
+    "amount": {"sum": "amount", "of": "*", "window": "28d"},
+    "newest": {"latest": "amount", "of": "*"},
+    "open": {"open": "key", "of": "a", "closed_by": "b"},
+}
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+def control(**body: Any) -> Record:
+    return str(body["type"]).encode(), json.dumps(body).encode()
+
+
+def of_tick(**others: Any) -> Record:
+    body = {"source_partition": 0, "source_partitions": 1, "time": at(START), "mode": "history"}
+    key, value = control(type="myaku.tick", **body | others)
+    return key, value
+
+
+def with_properties(text: str, **others: Any) -> Record:
+    key, value = event("acme", START, id="x", **others)
+    return key, value.replace(b'"properties": {}', b'"properties": ' + text.encode())
+
+
+POISON = {
+    "properties nested too deep": with_properties(f'{{"amount": {NESTED}}}'),
+    "an event nested too deep": (b"acme", NESTED.encode()),
+    "a tick nested too deep": (b"myaku.tick", NESTED.encode()),
+    "a tick of no time": of_tick(time="soon"),
+    "a tick of the year 0": of_tick(time="0000-01-01T00:00:00.000Z"),
+    "a source's time": of_tick(sources={"app": "x"}),
+    "a source's name": of_tick(sources={"a\0b": at(START)}),
+    "a refused source's name": of_tick(rejected={"a\0b": 1}),
+    "an erasure of no time": (
+        b"myaku.user.erased",
+        json.dumps({"type": "user.erased", "user_id": "u", "time": "x"}).encode(),
+    ),
+    "a long user": event("acme", START, id="x", user_id="u" * 70_000),
+    "a long id": event("acme", START, id="x" * 129),
+    "a long account": event("a" * 129, START, id="x"),
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON.keys())
+def test_what_cannot_be_read_or_kept_is_put_aside_with_its_bytes(poison: Record) -> None:
+    state = State(0, hash_seed=7)
+    before = [config(document(METRICS)), tick(START)]
+    after = [event("acme", START, id="good", properties={"amount": 5}), tick(START + DAY)]
+    records = [*before, poison, *after]
+    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(2, poison[1])]
+    assert effects.events == 1
+    assert state.accounts.ids == ["acme"]
+
+
+@pytest.mark.parametrize("number", [10**9 + 1, 10**308, 10**309, 10**400, -(10**400)])
+def test_a_number_that_is_too_large_is_none(number: int) -> None:
+    settings = config(document({"amount": METRICS["amount"]}))
+    events = [with_properties(json.dumps({"amount": each})) for each in (number,)]
+    events.append(event("acme", START, id="y", properties={"amount": 5}))
+    assert value(both(settings, tick(START), *events, tick(START + 1))) == 5
+
+
+def test_more_types_than_a_short_number_holds_are_folded_at_once() -> None:
+    state = State(0, hash_seed=7)
+    held = [event("acme", START + DAY, f"type-{at}", id=f"{at}") for at in range(70_000)]
+    records = [config(document(METRICS)), tick(START), *held, tick(START + DAY)]
+    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    assert effects.events == 70_000
+
+
+def test_a_name_too_long_for_an_index_is_no_fact() -> None:
+    settings = config(document({"open": METRICS["open"]}))
+    update = event("acme", START, "account.updated", properties={"n" * 8000: 1, "size": "S"})
+    opened = event("acme", START, "a", id="a", properties={"key": "k" * 8000})
+    short = event("acme", START, "a", id="b", properties={"key": "k" * 200})
+    state = State(0, hash_seed=7)
+    records = [settings, tick(START), update, opened, short, tick(START + 1)]
+    advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    assert state.accounts.profiles[0] == {"size": "S"}
+    assert max(map(len, state.accounts.facts[0])) < 250
+    assert len(state.accounts.facts[0]) == 2
+
+
+@pytest.mark.parametrize("metric", ["newest", "open"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_of_two_types_the_first_of_one_instant_and_id_stays(metric: str, apart: bool) -> None:
+    kinds = ("b", "a")
+    same = [
+        event("acme", START, kind, id="same", source=kind, properties={"amount": at, "key": "k"})
+        for at, kind in enumerate(kinds, 1)
+    ]
+    settings = [config(document({metric: METRICS[metric]})), tick(START)]
+    batches = [settings, *([each] for each in same), [tick(START + 1)]]
+    if not apart:
+        batches = [[record for batch in batches for record in batch]]
+    said = by_engine(batches)
+    assert said == by_oracle(batches)
+    assert value(said) == {"newest": 1, "open": 0}[metric]
