@@ -225,7 +225,7 @@ def test_outcomes_may_come_from_a_file_of_labels(tmp_path: Path, form: str) -> N
     events = history()
     use = use_of(events)
     labels = [
-        (cutoff.isoformat(), account, int(number % 3 == 0))
+        (cutoff.isoformat(), account, float(number % 3 == 0))
         for cutoff in (date(2022, 5, 7), date(2023, 1, 20))
         for number, account in enumerate(sorted(use))
         if use[account][0] < cutoff
@@ -251,8 +251,9 @@ def test_outcomes_may_come_as_days_of_churn(tmp_path: Path) -> None:
     use = use_of(events)
     churned = {account: days[-1] for account, days in use.items() if days[-1] < date(2022, 9, 1)}
     rows = [
-        {"account_id": account, "churned_at": f"{day}T12:00:00Z"}
+        {"account_id": account, "churned_at": f"{later}T12:00:00Z"}
         for account, day in churned.items()
+        for later in (day, LAST)  # the first time counts
     ]
     config = configuration(tmp_path / "config")
     path = write(tmp_path / "outcomes", rows)
@@ -265,6 +266,13 @@ def test_outcomes_may_come_as_days_of_churn(tmp_path: Path) -> None:
         ]
         came = [a for a in asked if a in churned and churned[a] < cutoff + HORIZON]
         assert each["all"] == {"n": len(asked), "happened": len(came)}
+
+
+def test_a_band_without_accounts_has_its_line_too(tmp_path: Path) -> None:
+    config = configuration(tmp_path / "config", SCORECARDS.replace("70,", "70, nearly: 69.99,"))
+    page = tmp_path / "page.html"
+    run(write(tmp_path / "events", history()), "--config", config, "--report", page)
+    assert "nearly" in page.read_text()
 
 
 def test_the_page_is_one_file_that_needs_no_other(compared: dict[str, Any]) -> None:
@@ -302,6 +310,10 @@ def test_configurations_with_different_days_are_not_compared(tmp_path: Path) -> 
         ('{"account_id": "a"}\n', "has a row without outcome"),
         ("account_id,churned_at\na,soon\n", "Invalid isoformat string"),
         ("cutoff,account_id,outcome\n2021-01-01,a,maybe\n", "an outcome is 1 or 0"),
+        ("cutoff,account_id,outcome\n1969-12-31,a,1\n", "not a date from 1970 to 2199"),
+        ("cutoff,account_id,outcome\n9999-12-31,a,1\n", "not a date from 1970 to 2199"),
+        ("cutoff,account_id,outcome\n2099-12-31,a,1\n", "cut-off on 2099-12-31, and the history"),
+        ("cutoff,account_id,outcome\n2020-12-31,a,1\n", "cut-off on 2020-12-31, and the history"),
         ("", "There are no outcomes"),
         ("{", "is damaged"),
     ],

@@ -85,7 +85,7 @@ def _cutoffs(
     first_day = test.calendar.day_of(min(file.first_ms for file in timed))
     last_day = test.calendar.day_of(max(file.last_ms for file in timed))
     if isinstance(test.question, outcomes.Labels):
-        return test.question.cutoffs, first_day, last_day
+        return _inside(test.question.cutoffs, first_day, last_day), first_day, last_day
     chosen = cutoffs(first_day, last_day, horizon_days)
     if not chosen:
         raise UserError(
@@ -93,6 +93,21 @@ def _cutoffs(
             f" {horizon_days} days behind it: it is too short, or --dormant-after too long."
         )
     return chosen, first_day, last_day
+
+
+LATER_DAYS_MAX = 366
+"""So long after the last event a file may still ask what is said then."""
+
+
+def _inside(asked: list[Cutoff], first_day: int, last_day: int) -> list[Cutoff]:
+    """Cut-offs of a file, where there is something to say at them. Raises UserError."""
+    for cutoff in asked:
+        if not first_day < cutoff.day <= last_day + LATER_DAYS_MAX:
+            raise UserError(
+                f"The outcomes have a cut-off on {iso_day(cutoff.day)}, and the history goes from"
+                f" {iso_day(first_day)} to {iso_day(last_day)}: nothing is known then."
+            )
+    return asked
 
 
 def _report(asked: Asked, test: Backtest, ends: tuple[int, int]) -> Report:

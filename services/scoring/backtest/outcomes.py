@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.scoring.backtest.cutoffs import Cutoff
-from services.scoring.engine.calendar import EPOCH
+from services.scoring.engine.calendar import DAYS, EPOCH
 from shared.history.parquet import MAGIC
 from shared.runtime import UserError
 
 Row = Mapping[str, Any]
 _decode_rows = msgspec.json.Decoder(dict[str, Any]).decode_lines
-YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,10 @@ def read(path: Path, horizon_days: int) -> Churn | Labels:
     try:
         if "churned_at" in rows[0]:
             given = [row for row in rows if row.get("churned_at")]
-            return Churn(horizon_days, {_name(row): _day(row["churned_at"]) for row in given})
+            days: dict[str, int] = {}
+            for row in given:  # the first time counts: whoever churned was asked no more
+                days[_name(row)] = min(_day(row["churned_at"]), days.get(_name(row), DAYS))
+            return Churn(horizon_days, days)
         outcomes: dict[int, dict[str, bool]] = {}
         for row in rows:
             outcomes.setdefault(_day(row["cutoff"]), {})[_name(row)] = _truth(row["outcome"])
@@ -141,7 +144,10 @@ def _day(value: Any) -> int:
         value = value.date()
     if not isinstance(value, date):
         value = date.fromisoformat(str(value)[:10])
-    return int((value - EPOCH).days)
+    day = (value - EPOCH).days
+    if not 0 <= day < DAYS:
+        raise ValueError(f"{value} is not a date from 1970 to 2199")
+    return int(day)
 
 
 def _truth(value: Any) -> bool:

@@ -74,7 +74,9 @@ def _in_receipts(state: State, hashes: HashArray, receipt: IntArray) -> BoolArra
     for number, seen in state.seen.items():
         if number % 2 == RECEIPT:
             age = receipt - number // 2
-            found |= (age >= 0) & (age <= RECEIPT_DAYS) & seen.has(hashes)
+            near = np.flatnonzero((age >= 0) & (age <= RECEIPT_DAYS))
+            if len(near):
+                found[near] |= seen.has(hashes[near])
     return found
 
 

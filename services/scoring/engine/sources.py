@@ -158,7 +158,12 @@ def hear(sources: Sources, tick: Tick, before_ms: int | None, effects: SourceEff
     told = {name: time_ms(newest) for name, newest in tick.sources.items()}
     news = {name: newest for name, newest in told.items() if newest > newest_ms(sources, name)}
     if news:
-        sources.waiting.append(Waiting(at_ms, news))
+        same = next((one for one in reversed(sources.waiting) if one.at_ms == at_ms), None)
+        if same is None:
+            sources.waiting.append(Waiting(at_ms, news))
+        else:  # of another source partition: one entry for each time, however long the clock stands
+            merged = {name: max(at, same.newest_ms.get(name, at)) for name, at in news.items()}
+            same.newest_ms.update(merged)
         effects.waiting_changed = True
 
 

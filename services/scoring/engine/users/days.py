@@ -41,10 +41,10 @@ def fold_users(
     if not len(positions):
         return numbers
     texts = [(ids[at] or "").encode() for at in positions.tolist()]
-    keys = _known_by(state, texts, batch.times_ms[positions]) if state.erased else texts
     users = state.users
-    hashes = map(xxh3_64_intdigest, keys, repeat(state.hash_seed))
-    hashed = np.fromiter(hashes, np.uint64, len(keys))
+    hashes = map(xxh3_64_intdigest, texts, repeat(state.hash_seed))
+    hashed = np.fromiter(hashes, np.uint64, len(texts))
+    _rename(state, hashed, texts, batch.times_ms[positions])
     found, firsts = users.table.add(user_keys(hashed, accounts[positions]))
     numbers[positions] = found
     if len(firsts):
@@ -54,10 +54,12 @@ def fold_users(
     return numbers
 
 
-def _known_by(state: State, texts: list[bytes], times_ms: IntArray) -> list[bytes]:
-    """What tells the users of events from others, after somebody was erased. [event]"""
-    pairs = zip(texts, times_ms.tolist(), strict=True)
-    return [known_by(state, text.decode(), at_ms)[0] for text, at_ms in pairs]
+def _rename(state: State, hashes: HashArray, texts: list[bytes], times_ms: IntArray) -> None:
+    """Tell who was erased from who came later with the same id; all are [event]."""
+    erased = np.fromiter(state.erased, np.uint64, len(state.erased))
+    for at in np.flatnonzero(np.isin(hashes, erased)).tolist():
+        key, _ = known_by(state, texts[at].decode(), int(times_ms[at]))
+        hashes[at] = xxh3_64_intdigest(key, state.hash_seed)
 
 
 def _name(state: State, batch: Columns, position: int, text: bytes) -> bytes:
