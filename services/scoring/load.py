@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 import msgspec
@@ -90,8 +91,9 @@ async def load(connection: AsyncConnection, held: Claim) -> Loaded:
         await success.load(reader, state)
         await load_seen(connection, state, _buckets_in_use(state))
         await _load_receipts(reader, state)
-    for day, number, key, value in await reader.rows("held", "day, number, key, value", "number"):
-        state.held.setdefault(day, []).append(Held(day, number, key, value))
+    columns = "day, number, key, value, log_offset"
+    for one in starmap(Held, await reader.rows("held", columns, "number")):
+        state.held.setdefault(one.day, []).append(one)
     _finish(state)
     outbox = await reader.rows("outbox", "number, records", "number")
     return Loaded(

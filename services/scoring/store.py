@@ -166,8 +166,9 @@ async def _save_log(writer: Writer, claim: Claim, rows: Rows) -> None:
             rows.released_days,
         )
     await writer.rows(
-        "INSERT INTO scoring.held (partition, day, number, key, value)"
-        " SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bytea[], $5::bytea[])",
+        "INSERT INTO scoring.held (partition, day, number, key, value, log_offset)"
+        " SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bytea[], $5::bytea[],"
+        " $6::bigint[])",
         rows.held,
     )
     if rows.outbox is not None:

@@ -108,3 +108,28 @@ def test_of_two_types_the_first_of_one_instant_and_id_stays(metric: str, apart: 
     said = by_engine(batches)
     assert said == by_oracle(batches)
     assert value(said) == {"newest": 1, "open": 0}[metric]
+
+
+def test_another_time_zone_is_put_aside() -> None:
+    other = document(METRICS, zone="Asia/Tokyo")
+    state = State(0, hash_seed=7)
+    records = [config(document(METRICS)), tick(START), config(other), tick(START + DAY)]
+    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    assert [bad.offset for bad in effects.quarantined] == [2]
+    assert state.day == START // DAY + 1
+
+
+def test_what_was_held_is_put_aside_by_its_place_in_the_log() -> None:
+    state = State(0, hash_seed=7)
+    broken = event("acme", START + DAY, id="x", properties={"amount": 1})
+    broken = broken[0], broken[1].replace(b'"amount": 1', b'"amount": 1e999')
+    records = [
+        config(document({"open": METRICS["open"]})),
+        tick(START),
+        broken,  # as nobody reads the amount, this can be read
+        config(document(METRICS)),
+        tick(START + DAY),
+    ]
+    batch = decode((1000 + at, *one) for at, one in enumerate(records))
+    effects = advance(state, batch, lambda _: 0)
+    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(1002, broken[1])]

@@ -148,8 +148,8 @@ class _Step:
             fold(self.state, arriving, self.effects)
 
     def _hold(self, day: int, record: RawRecord) -> None:
-        _, key, value = record
-        held = Held(day, self.state.number(), key, value or b"")
+        offset, key, value = record
+        held = Held(day, self.state.number(), key, value or b"", offset)
         self.state.held.setdefault(day, []).append(held)
         self.effects.held.append(held)
 
@@ -158,7 +158,7 @@ class _Step:
         held = self.state.held.pop(day, [])
         if held:
             self.effects.released_days.append(day)
-        return decode((one.number, one.key, one.value) for one in held)
+        return decode((one.offset, one.key, one.value) for one in held)
 
     def _fold_held(self, day: int) -> None:
         self._fold(self._arriving(self._release(day).events))
@@ -166,8 +166,10 @@ class _Step:
     def _config(self, record: Record) -> None:
         assert isinstance(record.body, Config)
         try:
-            compile_plan(record.body.document)
-        except (InvalidConfiguration, KeyError) as error:
+            plan = compile_plan(record.body.document)
+            if self.state.plan is not None:
+                plan.calendar.refuse_other(self.state.plan.calendar)
+        except (InvalidConfiguration, KeyError, ValueError) as error:
             self.effects.quarantined.append(Quarantined(record.offset, str(error), record.value))
             return
         self.state.next_config = record.value

@@ -30,6 +30,11 @@ class Calendar:
         """The day of one instant."""
         return int(self.days_of(np.array([time_ms]))[0])
 
+    def refuse_other(self, before: "Calendar") -> None:
+        """Raises ValueError if days that were counted by another calendar would move."""
+        if not np.array_equal(before.midnights_ms, self.midnights_ms):
+            raise ValueError("another time zone: days that were counted keep their midnights")
+
     def begins_ms(self, day: int) -> int:
         """The instant at which a day begins."""
         return int(self.midnights_ms[day])

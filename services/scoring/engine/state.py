@@ -48,6 +48,7 @@ class Held(NamedTuple):
     number: int  # the order of arrival
     key: bytes | None
     value: bytes
+    offset: int  # in the log
 
 
 @dataclass
