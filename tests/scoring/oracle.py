@@ -107,7 +107,10 @@ class Oracle:
     def config(self, record: dict[str, Any]) -> None:
         """A first configuration takes effect at once; the newest of later ones at the next tick."""
         if self.rules is not None:
-            self.next_config = record
+            if record["document"]["product"].get("time_zone", "UTC") == self.zone:
+                self.next_config = record
+            else:
+                self.counters["quarantined"] += 1
             return
         self.take_effect(record)
         waiting, self.waiting = self.waiting, []
