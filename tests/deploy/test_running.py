@@ -24,7 +24,7 @@ from tests.deploy.units import ROOT, Unit, compose, compose_units, data_of, kube
 from tests.processes import until
 
 SETUP_SECONDS = 60
-READY_SECONDS = 60.0
+READY_SECONDS = 60
 MAKE_KEY = ["keys", "create", "write", "--source", "web-app"]
 
 
