@@ -8,7 +8,6 @@ import numpy as np
 from services.scoring.engine.accounts import account_numbers
 from services.scoring.engine.active_days import fold_active_day
 from services.scoring.engine.arriving import Arriving
-from services.scoring.engine.days import any_bit, day_bits
 from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import LATEST, fold_facts, put
@@ -26,14 +25,13 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.success.signals import fold_signals
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import BoolArray, IntArray, distinct, grown
+from services.scoring.engine.table import BoolArray, IntArray, distinct, grown, keys_of
 from services.scoring.engine.users.days import credit, fold_users
 from services.scoring.engine.users.state import UserDays
-from services.scoring.engine.windows import window_bits
+from services.scoring.engine.windows import enter_days
 from shared.configuration import HORIZON_DAYS
 
 LATE_MS = 24 * 3600 * 1000
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 Positions = list[int]
 """Of events that are news although they are too old: what a fold may return."""
@@ -134,24 +132,12 @@ def _fold_sets(state: State, kept: DaySets, match: Match, effects: Effects) -> P
     hashes, rows = state.value_hashes.of(match.values())
     if not len(rows):
         return []
-    keys = hashes + match.accounts[rows].astype(np.uint64) * _SPREAD
+    keys = keys_of(hashes, match.accounts[rows])
     things, firsts = kept.things.add(keys)
     add_owners(kept, match.accounts[rows[firsts]])
-    low, high = day_bits(match.days[rows])
-    news = ((kept.low[things] & low) | (kept.high[things] & high)) == 0
-    if not news.any():
-        return []
-    things, low, high = things[news], low[news], high[news]
-    touched = distinct(things)
-    before = kept.low[touched], kept.high[touched]
-    np.bitwise_or.at(kept.low, things, low)
-    np.bitwise_or.at(kept.high, things, high)
-    assert state.plan is not None
-    for window, counts in kept.counts.items():
-        bits = window_bits(state.plan.windows[window], state.day)
-        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
-        np.add.at(counts, kept.owners[touched[inside]], 1)
-    effects.things.append((kept.signal_no, touched))
+    touched = enter_days(state, kept, kept.owners, things, match.days[rows])
+    if len(touched):
+        effects.things.append((kept.signal_no, touched))
     return []
 
 

@@ -28,6 +28,12 @@ def grown(array: Any, size: int, fill: Any = 0, axis: int = 0) -> Any:
     return larger
 
 
+def keys_of(hashes: HashArray, accounts: IntArray) -> HashArray:
+    """What tells users, or values, of all accounts apart: a hash of each, and its account."""
+    keys: HashArray = hashes + accounts.astype(np.uint64) * _MIX
+    return keys
+
+
 def distinct(numbers: IntArray) -> IntArray:
     """The different numbers, ascending; by sorting, which is faster than `np.unique`."""
     ordered = np.sort(numbers)

@@ -1,6 +1,7 @@
 """Windows of days as bits, and the turn of the running day."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.scoring.engine.active_days import fade
 from services.scoring.engine.by_owner import ByOwner
@@ -15,12 +16,39 @@ from services.scoring.engine.state import (
     State,
 )
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import HashTable
+from services.scoring.engine.table import HashTable, IntArray, distinct
+from services.scoring.engine.users.state import UserDays
 
 
 def window_bits(window: Window, running_day: int) -> Bits:
     """The (low, high) words with the bits of the days r − first … r − last."""
     return period_bits(running_day - window.first, running_day - window.last)
+
+
+def enter_days(
+    state: State,
+    kept: DaySets | UserDays,
+    owners: IntArray | NDArray[np.int32],
+    things: IntArray,
+    days: IntArray,
+) -> IntArray:
+    """Set the bits of things on days, and count whom they bring into a window.
+
+    `things` and `days` are [event]. Returns the things for which it was news, ascending.
+    """
+    assert state.plan is not None
+    low, high = day_bits(days)
+    news = ((kept.low[things] & low) | (kept.high[things] & high)) == 0
+    things, low, high = things[news], low[news], high[news]
+    touched = distinct(things)
+    before = kept.low[touched], kept.high[touched]
+    np.bitwise_or.at(kept.low, things, low)
+    np.bitwise_or.at(kept.high, things, high)
+    for window, counts in kept.counts.items():
+        bits = window_bits(state.plan.windows[window], state.day)
+        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
+        np.add.at(counts, owners[touched[inside]], 1)
+    return touched
 
 
 def recount(state: State, kept: DaySets) -> None:

@@ -25,8 +25,8 @@ from services.scoring.engine.state import (
     State,
 )
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import IntArray
-from services.scoring.engine.users.days import recount_users, user_keys
+from services.scoring.engine.table import IntArray, keys_of
+from services.scoring.engine.users.days import recount_users
 from services.scoring.engine.users.state import UserDays
 from services.scoring.engine.windows import recount
 from shared.configuration import HORIZON_DAYS
@@ -79,7 +79,7 @@ def _take_sets(
     state: State, kept: DaySets, piece: Piece, accounts: IntArray, effects: Effects
 ) -> None:
     rows, owners = _turned(state, piece, accounts)
-    things, firsts = kept.things.add(user_keys(rows["things"], owners))
+    things, firsts = kept.things.add(keys_of(rows["things"], owners))
     add_owners(kept, owners[firsts])
     kept.low[things] |= rows["low"]
     kept.high[things] |= rows["high"]
@@ -91,7 +91,7 @@ def _take_user_days(
 ) -> None:
     """Whoever had an event inside the horizon is known already, whatever signals there were."""
     rows, owners = _turned(state, piece, accounts)
-    users = state.users.table.find(user_keys(rows["things"], owners))
+    users = state.users.table.find(keys_of(rows["things"], owners))
     known = users >= 0
     kept.low[users[known]] |= rows["low"][known]
     kept.high[users[known]] |= rows["high"][known]

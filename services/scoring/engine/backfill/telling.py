@@ -23,8 +23,7 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.success.plan import SuccessPlan
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import IntArray
-from services.scoring.engine.users.days import user_keys
+from services.scoring.engine.table import IntArray, keys_of
 from services.scoring.engine.users.state import UserDays
 
 PIECE_ACCOUNTS = 20_000
@@ -99,7 +98,7 @@ def _with_bits(
     own = (owners[:used] >= start) & (owners[:used] < end)
     own &= (kept.low[:used] | kept.high[:used]) != 0
     places, owners = np.flatnonzero(own), owners[:used][own]
-    things = user_keys(hashes[places], -owners)  # without the account's number, which is our own
+    things = keys_of(hashes[places], -owners)  # without the account's number, which is our own
     low, high = kept.low[places], kept.high[places]
     return {"account": owners - start, "things": things, "low": low, "high": high}
 

@@ -11,12 +11,10 @@ from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import known_by
 from services.scoring.engine.state import State
-from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct
+from services.scoring.engine.table import BoolArray, HashArray, IntArray, distinct, keys_of
 from services.scoring.engine.users.state import NO_RANK, UserDays
-from services.scoring.engine.windows import window_bits
+from services.scoring.engine.windows import enter_days, window_bits
 from shared.configuration import HORIZON_DAYS
-
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def user_days(state: State) -> list[UserDays]:
@@ -45,7 +43,7 @@ def fold_users(
     hashes = map(xxh3_64_intdigest, texts, repeat(state.hash_seed))
     hashed = np.fromiter(hashes, np.uint64, len(texts))
     _rename(state, hashed, texts, batch.times_ms[positions])
-    found, firsts = users.table.add(user_keys(hashed, accounts[positions]))
+    found, firsts = users.table.add(keys_of(hashed, accounts[positions]))
     numbers[positions] = found
     if len(firsts):
         names = [_name(state, batch, int(positions[at]), texts[at]) for at in firsts.tolist()]
@@ -68,12 +66,6 @@ def _name(state: State, batch: Columns, position: int, text: bytes) -> bytes:
     return text if may else b""
 
 
-def user_keys(hashes: HashArray, accounts: IntArray) -> HashArray:
-    """What tells users apart: the hash of what they are known by, and the account. [user]"""
-    keys: HashArray = hashes + accounts.astype(np.uint64) * _SPREAD
-    return keys
-
-
 def _see(state: State, found: IntArray, days: IntArray, effects: Effects) -> None:
     """Note the newest day on which each was seen."""
     last_days = state.users.last_days
@@ -87,22 +79,10 @@ def _see(state: State, found: IntArray, days: IntArray, effects: Effects) -> Non
 
 def credit(state: State, kept: UserDays, users: IntArray, days: IntArray, effects: Effects) -> None:
     """Set the bits of users on days; both are [match]."""
-    assert state.plan is not None
-    low, high = day_bits(days)
-    new = ((kept.low[users] & low) | (kept.high[users] & high)) == 0
-    if not new.any():
-        return
-    users, low, high = users[new], low[new], high[new]
-    touched = distinct(users)
-    before = kept.low[touched], kept.high[touched]
-    np.bitwise_or.at(kept.low, users, low)
-    np.bitwise_or.at(kept.high, users, high)
-    for window, counts in kept.counts.items():
-        bits = window_bits(state.plan.windows[window], state.day)
-        inside = any_bit(kept.low[touched], kept.high[touched], bits) & ~any_bit(*before, bits)
-        np.add.at(counts, state.users.owners[touched[inside]], 1)
-    state.users.look[touched] = True
-    effects.users.append(touched)
+    touched = enter_days(state, kept, state.users.owners, users, days)
+    if len(touched):
+        state.users.look[touched] = True
+        effects.users.append(touched)
 
 
 def turn_users(state: State) -> None:

@@ -10,8 +10,15 @@ from services.scoring.engine.effects import Effects, RankChanged
 from services.scoring.engine.erasures import known_by
 from services.scoring.engine.plan import Window
 from services.scoring.engine.state import State
-from services.scoring.engine.table import BoolArray, FloatArray, HashArray, IntArray, distinct
-from services.scoring.engine.users.days import user_keys, with_day
+from services.scoring.engine.table import (
+    BoolArray,
+    FloatArray,
+    HashArray,
+    IntArray,
+    distinct,
+    keys_of,
+)
+from services.scoring.engine.users.days import with_day
 from services.scoring.engine.users.plan import EngagementPlan, PointsPlan
 from services.scoring.engine.users.state import LOWEST, NO_RANK, NOT_WATCHED, UserDays
 from services.scoring.engine.windows import window_bits
@@ -194,7 +201,7 @@ def forget_person(state: State, user_id: str, at_ms: int, effects: Effects) -> N
         return
     users, count = state.users, state.accounts.count
     hashes = np.full(count, xxh3_64_intdigest(key, state.hash_seed), np.uint64)
-    found = users.table.find(user_keys(hashes, np.arange(count)))
+    found = users.table.find(keys_of(hashes, np.arange(count)))
     named = found[found >= 0]
     named = named[[name is not None for name in users.names.texts(named)]]
     ranked = named[users.ranks[named] != NO_RANK]
