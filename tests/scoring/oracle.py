@@ -21,6 +21,7 @@ from tests.scoring.oracle_metrics import (
     day_of,
     metrics_of,
     number,
+    same_midnights,
     signal_of,
 )
 from tests.scoring.oracle_records import decode, milliseconds, profile_facts, rfc3339
@@ -107,7 +108,7 @@ class Oracle:
     def config(self, record: dict[str, Any]) -> None:
         """A first configuration takes effect at once; the newest of later ones at the next tick."""
         if self.rules is not None:
-            if record["document"]["product"].get("time_zone", "UTC") == self.zone:
+            if same_midnights(self.zone, record["document"]["product"].get("time_zone", "UTC")):
                 self.next_config = record
             else:
                 self.counters["quarantined"] += 1

@@ -57,6 +57,16 @@ def day_begin(zone: str, day: int) -> int:
     return second * 1000
 
 
+@functools.cache
+def same_midnights(zone: str, other: str) -> bool:
+    """Whether the wall clocks of both zones show midnight at the same instants."""
+    days = (EPOCH.replace(tzinfo=None) + timedelta(days=day) for day in range(LAST_DAY + 1))
+    zones = ZoneInfo(zone), ZoneInfo(other)
+    return zone == other or all(
+        len({day.replace(tzinfo=each).timestamp() for each in zones}) == 1 for day in days
+    )
+
+
 def day_of(zone: str, instant: int) -> int:
     """The last day that has begun at an instant (ms); the nearest one that exists."""
     about = instant // 86_400_000

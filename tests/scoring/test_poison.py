@@ -119,6 +119,14 @@ def test_another_time_zone_is_put_aside() -> None:
     assert state.day == START // DAY + 1
 
 
+def test_another_name_of_the_same_time_zone_is_taken() -> None:
+    renamed = config(document(METRICS, zone="Etc/UTC"))
+    batches = [[config(document(METRICS)), tick(START), renamed, tick(START + DAY)]]
+    said = by_engine(batches)
+    assert said == by_oracle(batches)
+    assert "quarantined" not in said.counters
+
+
 def test_what_was_held_is_put_aside_by_its_place_in_the_log() -> None:
     state = State(0, hash_seed=7)
     broken = event("acme", START + DAY, id="x", properties={"amount": 1})
