@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.throughput import Records, floor, parts, send
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.dedupe import evict
 from services.scoring.engine.windows import forget_things
 from shared import topics
@@ -71,7 +71,6 @@ EVENT = (
 
 steps = importlib.import_module("services.scoring.engine.advance")  # not the function of the name
 
-Record = tuple[bytes, bytes]  # key and value
 Result = tuple[str, float]
 
 
@@ -84,13 +83,13 @@ class Product:
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
     count: int = 0
 
-    def used(self, count: int, at_ms: int) -> list[Record]:
+    def used(self, count: int, at_ms: int) -> list[RawRecord]:
         """So many events, ascending, in the twelve hours from `at_ms`."""
         return self.used_by(
             self.chance.integers(0, self.accounts * USERS_PER_ACCOUNT, count), at_ms
         )
 
-    def used_by(self, users: np.ndarray, at_ms: int) -> list[Record]:
+    def used_by(self, users: np.ndarray, at_ms: int) -> list[RawRecord]:
         """An event of each of these users, who are numbered through all accounts."""
         count, chance = len(users), self.chance
         kinds = chance.integers(0, len(TYPES), count).tolist()
@@ -99,7 +98,8 @@ class Product:
         received = iso_time(at_ms + DAY_MS // 2)
         start, self.count = self.count, self.count + count
         return [
-            (
+            RawRecord(
+                start + at,
                 b"account-%07d" % (user // USERS_PER_ACCOUNT),
                 EVENT
                 % (
@@ -123,12 +123,12 @@ class Engine:
     def __init__(self, document: dict[str, Any]) -> None:
         self.state = State(0, secrets.randbits(63))
         self.now_ms = START_MS
-        self.take([(CONFIG.encode(), encode(Config(revision(document), document)))])
+        self.take([RawRecord(0, CONFIG.encode(), encode(Config(revision(document), document)))])
         self.tick("history")
 
-    def take(self, records: Sequence[Record]) -> None:
+    def take(self, records: Sequence[RawRecord]) -> None:
         """One batch, as the pipeline takes it between two commits."""
-        batch = decode((at, key, value) for at, (key, value) in enumerate(records))
+        batch = decode(records, self.state)
         effects = advance(self.state, batch, lambda _: 0)
         evict(self.state)
         if effects.closed:
@@ -137,9 +137,9 @@ class Engine:
 
     def tick(self, mode: Mode) -> None:
         """Time has come to `now_ms`."""
-        self.take([(TICK.encode(), encode(Tick(0, 1, iso_time(self.now_ms), mode)))])
+        self.take([RawRecord(0, TICK.encode(), encode(Tick(0, 1, iso_time(self.now_ms), mode)))])
 
-    def live_through(self, days: int, use: Callable[[int], list[Record]]) -> None:
+    def live_through(self, days: int, use: Callable[[int], list[RawRecord]]) -> None:
         """Days of history; `use` gives the events of the day that begins at a time."""
         for _ in range(days):
             found = use(self.now_ms)
@@ -149,7 +149,7 @@ class Engine:
             self.tick("history")
             self.state.seen.clear()  # measured are neither days nor hashes that were
 
-    def cpu_us(self, records: list[Record], batch: int) -> float:
+    def cpu_us(self, records: list[RawRecord], batch: int) -> float:
         """CPU microseconds per event of taking these records live, in batches of that size."""
         began = time.process_time()
         for start in range(0, len(records), batch):
@@ -184,9 +184,9 @@ def events(kafka: str | None) -> Iterator[Result]:
         yield f"CPU per event, batches of {batch:,}", statistics.median(found)
 
 
-async def read_and_decoded(kafka: str | None, found: list[Record]) -> float:
+async def read_and_decoded(kafka: str | None, found: list[RawRecord]) -> float:
     """CPU microseconds per event of reading with aiokafka and decoding with msgspec."""
-    records: Records = {0: [(key, value, []) for key, value in found]}
+    records: Records = {0: [(each.key, each.value, []) for each in found]}
     async with parts(kafka) as (address, url):
         settings = Settings(kafka=address, database_url=url, secret_key=SECRET_KEY)  # type: ignore[arg-type]
         log_id = secrets.token_hex(8)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import relay
 from services.scoring.engine import Effects, State, advance, decode
-from services.scoring.engine.decode import Batch, Columns
+from services.scoring.engine.columns import Columns
+from services.scoring.engine.decode import Batch
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
@@ -190,7 +191,7 @@ def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecor
 
 
 def _read(state: State, records: Sequence[ConsumerRecord]) -> tuple[Batch, list[int]]:
-    batch = decode((record.offset, record.key, record.value) for record in records)
+    batch = decode(records, state)
     return batch, wanted(state, batch.events)
 
 

@@ -18,7 +18,7 @@ from services.ingest.accept import (
     examine,
     read,
 )
-from services.scoring.engine.decode import decode
+from services.scoring.engine import RawRecord, State, decode
 from shared.native.time import normal_time
 from tests.ingest.running import NOW_MS, event
 
@@ -156,7 +156,7 @@ def test_whatever_comes_in_there_is_one_verdict_and_scoring_can_read_what_is_acc
     assert outcome.read == 1
     assert len(outcome.accepted) + len(outcome.rejected) + len(outcome.parked) == 1
     for _, accepted_key, accepted in outcome.accepted:
-        assert not decode([(0, accepted_key, accepted)]).bad
+        assert not decode([RawRecord(0, accepted_key, accepted)], State(0, hash_seed=0)).bad
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=5))

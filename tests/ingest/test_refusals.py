@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
-from services.scoring.engine.decode import decode
+from services.scoring.engine import RawRecord, State, decode
 from shared.events import TICK, Tick, encode, sign
 from shared.kafka import partition_of
 from tests.conftest import settings_for
@@ -112,7 +112,7 @@ async def good_ones_arrived(broker: Log) -> None:
         numbers = []
         for one in events:
             body = json.loads(one.value)
-            assert not decode([(0, one.key, one.value)]).bad
+            assert not decode([RawRecord(0, one.key, one.value)], State(0, hash_seed=0)).bad
             assert one.key.decode() == body["account_id"]
             assert partition_of(body["account_id"], broker.partitions) == partition
             assert body["source"] == "usage.events"

@@ -148,7 +148,7 @@ class RandomLog:
             records += [self._record() for _ in range(size)]
             if at == count * 2 // 3:
                 self.live = True
-            yield [(offset + place, *record) for place, record in enumerate(records)]
+            yield [RawRecord(offset + place, *record) for place, record in enumerate(records)]
             offset += len(records)
 
     def _record(self) -> tuple[bytes, bytes]:

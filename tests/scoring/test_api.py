@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import make_url
 
 from services.scoring.api import create_app
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.calendar import iso_day
 from services.scoring.rows import rows_of
 from services.scoring.store import save
@@ -53,8 +53,8 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
                         for at in range(number % 4)
                     ]
             records += [tick(START_MS + DAY_MS), tick(START_MS + 40 * DAY_MS)]
-            raw = [(offset, *record) for offset, record in enumerate(records)]
-            effects = advance(state, decode(raw), lambda _, home=partition: home)  # type: ignore[misc]
+            raw = [RawRecord(offset, *record) for offset, record in enumerate(records)]
+            effects = advance(state, decode(raw, state), lambda _, home=partition: home)  # type: ignore[misc]
             await save(connection, held, len(raw), rows_of(state, effects))
     async with await callers.client(create_app(engine, Keyring(engine), NOBODY), engine) as made:
         yield made
@@ -300,8 +300,8 @@ async def successful(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     async with transaction(engine) as connection:
         held = await claim(connection, "scoring", 0, "log-1", "me")
         state = State(0, 7)
-        raw = [(offset, *record) for offset, record in enumerate(records)]
-        effects = advance(state, decode(raw), lambda _: 0)
+        raw = [RawRecord(offset, *record) for offset, record in enumerate(records)]
+        effects = advance(state, decode(raw, state), lambda _: 0)
         await save(connection, held, len(raw), rows_of(state, effects))
     async with await callers.client(create_app(engine, Keyring(engine), NOBODY), engine) as made:
         yield made

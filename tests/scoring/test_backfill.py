@@ -45,11 +45,11 @@ def small() -> dict[str, Any]:
 
 
 def advanced(state: State, records: Sequence[RawRecord]) -> Effects:
-    return advance(state, decode(records), lambda _: PARTITION)
+    return advance(state, decode(records, state), lambda _: PARTITION)
 
 
 def numbered(log: Log) -> list[RawRecord]:
-    return [(at, *record) for at, record in enumerate(log)]
+    return [RawRecord(at, *record) for at, record in enumerate(log)]
 
 
 def wait_of(state: State, *, first: bool = True) -> WaitingPartition:
@@ -80,7 +80,7 @@ def read(waiting: WaitingPartition, log: Log, directory: Path, size: int) -> lis
 
 def let_in(state: State, pieces: list[Any], name: str = "it") -> Effects:
     state.learned[name] = pieces
-    return advanced(state, [(10**6, BACKFILLED.encode(), encode(Backfilled(name)))])
+    return advanced(state, [RawRecord(10**6, BACKFILLED.encode(), encode(Backfilled(name)))])
 
 
 def known(state: State, *, faded: bool) -> Any:
@@ -164,7 +164,7 @@ def test_it_equals_a_deployment_that_had_the_signals_from_the_beginning(
     assert not late.unread
     advanced(early, numbered([config(document()), *before, effect, *between]))
     assert known(late, faded=at_once) == known(early, faded=at_once)
-    rest = [(len(log) + at, *record) for at, record in enumerate(after)]
+    rest = [RawRecord(len(log) + at, *record) for at, record in enumerate(after)]
     for start in range(0, len(rest), 29):
         advanced(late, rest[start : start + 29])
     advanced(early, rest)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.scoring.engine import decode
+from services.scoring.engine import RawRecord, decode
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.load import load, load_seen
 from services.scoring.rows import rows_of
@@ -197,7 +197,7 @@ async def loaded(server: AsyncEngine, partition: int) -> tuple[Claim, Engine]:
 async def commit(server: AsyncEngine, held: Claim, engine: Engine, batch: list[Record]) -> Claim:
     """One batch, as the pipeline handles it."""
     state = engine.state
-    decoded = decode((0, key, value) for key, value in batch)
+    decoded = decode((RawRecord(0, *record) for record in batch), state)
     async with database.snapshot(server) as connection:
         await load_seen(connection, state, wanted(state, decoded.events))
     effects = engine.read_batch(batch)

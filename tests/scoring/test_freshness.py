@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.sources import SLOTS, SOURCES_MAX
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, HOUR, START, Record, at, config, event, tick
@@ -176,7 +176,11 @@ def test_a_source_for_each_event_fills_no_memory() -> None:
     state = State(0, 7)
     told = [event("acme", START, source=f"s{n}", id=str(n)) for n in range(SOURCES_MAX + 50)]
     log = [settings(), tick(START), *told]
-    advance(state, decode((offset, *record) for offset, record in enumerate(log)), lambda _: 0)
+    advance(
+        state,
+        decode((RawRecord(offset, *record) for offset, record in enumerate(log)), state),
+        lambda _: 0,
+    )
     assert len(state.sources.known) == SOURCES_MAX
     assert state.sources.days.shape[0] == SLOTS
     assert np.all(state.sources.days[:, 0] >= START // DAY)

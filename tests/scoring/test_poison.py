@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, START, Record, at, config, event, tick
 from tests.scoring.twins import both, by_engine, by_oracle, value
@@ -58,7 +58,9 @@ def test_what_cannot_be_read_or_kept_is_put_aside_with_its_bytes(poison: Record)
     before = [config(document(METRICS)), tick(START)]
     after = [event("acme", START, id="good", properties={"amount": 5}), tick(START + DAY)]
     records = [*before, poison, *after]
-    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    effects = advance(
+        state, decode((RawRecord(at, *one) for at, one in enumerate(records)), state), lambda _: 0
+    )
     assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(2, poison[1])]
     assert effects.events == 1
     assert state.accounts.ids == ["acme"]
@@ -76,7 +78,9 @@ def test_more_types_than_a_short_number_holds_are_folded_at_once() -> None:
     state = State(0, hash_seed=7)
     held = [event("acme", START + DAY, f"type-{at}", id=f"{at}") for at in range(70_000)]
     records = [config(document(METRICS)), tick(START), *held, tick(START + DAY)]
-    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    effects = advance(
+        state, decode((RawRecord(at, *one) for at, one in enumerate(records)), state), lambda _: 0
+    )
     assert effects.events == 70_000
 
 
@@ -87,7 +91,9 @@ def test_a_name_too_long_for_an_index_is_no_fact() -> None:
     short = event("acme", START, "a", id="b", properties={"key": "k" * 200})
     state = State(0, hash_seed=7)
     records = [settings, tick(START), update, opened, short, tick(START + 1)]
-    advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    advance(
+        state, decode((RawRecord(at, *one) for at, one in enumerate(records)), state), lambda _: 0
+    )
     assert state.accounts.profiles[0] == {"size": "S"}
     assert max(map(len, state.accounts.facts[0])) < 250
     assert len(state.accounts.facts[0]) == 2
@@ -114,7 +120,9 @@ def test_another_time_zone_is_put_aside() -> None:
     other = document(METRICS, zone="Asia/Tokyo")
     state = State(0, hash_seed=7)
     records = [config(document(METRICS)), tick(START), config(other), tick(START + DAY)]
-    effects = advance(state, decode((at, *one) for at, one in enumerate(records)), lambda _: 0)
+    effects = advance(
+        state, decode((RawRecord(at, *one) for at, one in enumerate(records)), state), lambda _: 0
+    )
     assert [bad.offset for bad in effects.quarantined] == [2]
     assert state.day == START // DAY + 1
 
@@ -138,6 +146,6 @@ def test_what_was_held_is_put_aside_by_its_place_in_the_log() -> None:
         config(document(METRICS)),
         tick(START + DAY),
     ]
-    batch = decode((1000 + at, *one) for at, one in enumerate(records))
+    batch = decode((RawRecord(1000 + at, *one) for at, one in enumerate(records)), state)
     effects = advance(state, batch, lambda _: 0)
     assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(1002, broken[1])]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from services.cli import app
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.preview.compare import compare
 from services.scoring.preview.crossings import crossings
 from services.scoring.preview.words import as_json, said
@@ -64,7 +64,7 @@ def test_lines_of_rules_that_are_changed_new_or_gone() -> None:
 
 
 def advanced(state: State, *records: tuple[bytes | None, bytes | None]) -> Any:
-    batch = decode((at, *record) for at, record in enumerate(records))
+    batch = decode((RawRecord(at, *record) for at, record in enumerate(records)), state)
     return advance(state, batch, lambda _: PARTITION)
 
 
@@ -147,7 +147,7 @@ async def test_the_command_reads_the_database_and_changes_nothing(
         event("closed", START_MS + 30, account_id="gone", type="account.closed"),
         tick(START_MS + DAY_MS),
     ]
-    await worker.commit([(at, *record) for at, record in enumerate(records)])
+    await worker.commit([RawRecord(at, *record) for at, record in enumerate(records)])
     before = comparable((await read(engine, worker.held)).state)
     monkeypatch.setenv("MYAKU_DATABASE_URL", database_url)
     directory = directory_of(with_rule(document(seats=False)), tmp_path)

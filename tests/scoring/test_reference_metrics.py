@@ -72,11 +72,11 @@ def ours(days: set[int]) -> Values:
     values: Values = {}
     state = State(0, hash_seed=0)
     config = encode(Config("", document(METRICS)))
-    advance(state, decode([(0, CONFIG.encode(), config)]), lambda _: 0)
+    advance(state, decode([RawRecord(0, CONFIG.encode(), config)], state), lambda _: 0)
     for records in batches(path):
-        advance(state, decode(records), lambda _: 0)
+        advance(state, decode(records, state), lambda _: 0)
         closed = state.day - 1
-        if records[-1][1] == TICK.encode() and not {closed, closed + 1}.isdisjoint(days):
+        if records[-1].key == TICK.encode() and not {closed, closed + 1}.isdisjoint(days):
             values |= dict(measured(state, closed))
     return values
 
@@ -88,13 +88,13 @@ def batches(path: Path) -> Iterator[list[RawRecord]]:
     lines = merge([survey(path, LATEST_MS)], LATEST_MS, path.parent)
     for number, item in enumerate(with_ticks(lines, ZoneInfo("UTC"), 1)):
         if isinstance(item, Tick):
-            yield [*records, (number, TICK.encode(), encode(item))]
+            yield [*records, RawRecord(number, TICK.encode(), encode(item))]
             records = []
             continue
         assert isinstance(item, Line)
         event = acceptance.accept(item)
         assert event is not None
-        records.append((number, event.account_id.encode(), event.value))
+        records.append(RawRecord(number, event.account_id.encode(), event.value))
 
 
 def measured(state: State, closed: int) -> Iterator[tuple[tuple[str, str, int], float]]:

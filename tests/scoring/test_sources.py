@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from services.scoring.api import create_app
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.load import load
 from services.scoring.rows import rows_of
 from services.scoring.sources import forget_sources, measure_sources, tell_turns
@@ -50,8 +50,8 @@ async def partition_of(engine: AsyncEngine, partition: int) -> State:
     async with transaction(engine) as connection:
         held = await claim(connection, "scoring", partition, "log-1", "me")
         state = State(partition, 7)
-        raw = [(offset, *record) for offset, record in enumerate(records(partition))]
-        effects = advance(state, decode(raw), lambda _: partition)
+        raw = [RawRecord(offset, *record) for offset, record in enumerate(records(partition))]
+        effects = advance(state, decode(raw, state), lambda _: partition)
         tell_turns(state, effects.sources.turns)
         held = await save(connection, held, len(raw), rows_of(state, effects))
     async with snapshot(engine) as connection:
@@ -99,10 +99,10 @@ async def test_operations_is_told_once_of_a_silent_source(engine: AsyncEngine) -
     assert silent == 3 * DAY_MS / 1000
     assert REGISTRY.get_sample_value("myaku_source_stale", {"source": "web"}) is None
     heard = [tick(START_MS + 3 * DAY_MS + 1, app=START_MS + 3 * DAY_MS)]
-    raw = [(90 + offset, *record) for offset, record in enumerate(heard)]
+    raw = [RawRecord(90 + offset, *record) for offset, record in enumerate(heard)]
     with capture_logs() as said:
         for state in states:
-            effects = advance(state, decode(raw), lambda _: 0)
+            effects = advance(state, decode(raw, state), lambda _: 0)
             tell_turns(state, effects.sources.turns)
     assert [(one["event"], one["source"]) for one in said] == [("a source is heard again", "app")]
     measure_sources(states[0])

@@ -60,14 +60,14 @@ class Worker:
         return cls(engine, held, (await read(engine, held)).state)
 
     async def commit(self, records: list[RawRecord]) -> None:
-        batch = decode(records)
+        batch = decode(records, self.state)
         async with snapshot(self.engine) as connection:
             await load_seen(connection, self.state, wanted(self.state, batch.events))
         effects = advance(self.state, batch, lambda _: PARTITION)
         rows = rows_of(self.state, effects)
         self.sent += [each for records in effects.outgoing.values() for each in records]
         async with transaction(self.engine) as connection:
-            self.held = await save(connection, self.held, records[-1][0] + 1, rows)
+            self.held = await save(connection, self.held, records[-1].offset + 1, rows)
             await mark_relayed(connection, self.held, rows.number - 1)
         evict(self.state)
 
@@ -243,7 +243,7 @@ async def test_a_loaded_state_equals_the_one_in_memory_at_every_commit(
 async def test_reloading_at_any_commit_sends_the_same(engine: AsyncEngine, seed: int) -> None:
     state, sent = State(PARTITION, 1), []
     for batch in RandomLog(seed).batches(40):
-        effects = advance(state, decode(batch), lambda _: PARTITION)
+        effects = advance(state, decode(batch, state), lambda _: PARTITION)
         sent += [each for records in effects.outgoing.values() for each in records]
     worker = await Worker.start(engine)
     for at, batch in enumerate(RandomLog(seed).batches(40)):
@@ -257,7 +257,7 @@ async def test_a_batch_may_bring_events_a_new_configuration_and_events(
     engine: AsyncEngine,
 ) -> None:
     worker = await Worker.start(engine)
-    await worker.commit([(0, *config(document())), (1, *tick(START_MS))])
+    await worker.commit([RawRecord(0, *config(document())), RawRecord(1, *tick(START_MS))])
     one, other = document(seats=False), document(window="60d")
     records = [
         event("1", START_MS, properties={"feature": "a", "amount": 1}),
@@ -269,7 +269,7 @@ async def test_a_batch_may_bring_events_a_new_configuration_and_events(
         event("3", START_MS, properties={"feature": "b", "amount": 4}),
         tick(START_MS + DAY_MS),
     ]
-    await worker.commit([(2 + at, *record) for at, record in enumerate(records)])
+    await worker.commit([RawRecord(2 + at, *record) for at, record in enumerate(records)])
     loaded = (await read(engine, worker.held)).state
     assert comparable(loaded) == comparable(worker.state)
 
@@ -277,8 +277,8 @@ async def test_a_batch_may_bring_events_a_new_configuration_and_events(
 async def test_what_left_the_horizon_leaves_the_tables(engine: AsyncEngine) -> None:
     worker = await Worker.start(engine)
     first = [config(document()), tick(START_MS), event("1", START_MS, user_id="u")]
-    await worker.commit([(at, *record) for at, record in enumerate(first)])
-    await worker.commit([(3, *tick(START_MS + 130 * DAY_MS))])
+    await worker.commit([RawRecord(at, *record) for at, record in enumerate(first)])
+    await worker.commit([RawRecord(3, *tick(START_MS + 130 * DAY_MS))])
     async with snapshot(engine) as connection:
         for table in ("day_sum", "day_set", "account_user", "seen"):
             rows = await connection.execute(text(f"SELECT count(*) FROM scoring.{table}"))
@@ -295,7 +295,7 @@ async def test_records_that_cannot_be_used_are_put_aside_with_their_bytes(
     listed = event("n", START_MS)[1].replace(b'"properties":{}', b'"properties":[]')
     records = [config(document()), tick(START_MS), nul, (b"acme", number), (b"acme", bytes_)]
     records += [(b"acme", listed), event("escaped", START_MS, properties={"feature": "\\u0000"})]
-    await worker.commit([(at, *record) for at, record in enumerate(records)])
+    await worker.commit([RawRecord(at, *record) for at, record in enumerate(records)])
     async with snapshot(engine) as connection:
         rows = (
             await connection.execute(
@@ -319,8 +319,8 @@ async def test_what_was_put_aside_loses_its_bytes_where_it_names_who_is_erased(
     for user in ("ü-1", "ü-10", "v"):
         for escaped in (event("x", START_MS, user_id=user)[1], _escaped(user)):
             records.append((b"acme", escaped.replace(b'"id":"x"', b'"id":7')))
-    await worker.commit([(at, *record) for at, record in enumerate(records)])
-    await worker.commit([(8, *erasure("ü-1", START_MS))])
+    await worker.commit([RawRecord(at, *record) for at, record in enumerate(records)])
+    await worker.commit([RawRecord(8, *erasure("ü-1", START_MS))])
     async with snapshot(engine) as connection:
         rows = await connection.execute(
             text("SELECT log_offset, value FROM scoring.quarantine ORDER BY 1")
@@ -357,12 +357,12 @@ async def test_who_is_erased_is_in_no_row(engine: AsyncEngine) -> None:
         tick(then + 1, app=heard_ms),
     ]
     worker = await Worker.start(engine)
-    await worker.commit([(at, *record) for at, record in enumerate(first)])
+    await worker.commit([RawRecord(at, *record) for at, record in enumerate(first)])
     found = await _rows_with(engine, gone)
     assert {"account_user", "account_signal", "signal_record", "health"} <= found.keys()
     again = answer("4", then + 1, user_id=gone, account_id="gamma")
     erasing = [again, tick(then + 2), erasure(gone, then + DAY_MS)]
-    await worker.commit([(50 + at, *record) for at, record in enumerate(erasing)])
+    await worker.commit([RawRecord(50 + at, *record) for at, record in enumerate(erasing)])
     assert await _rows_with(engine, gone) == {}
     assert (await _rows_with(engine, other)).keys() >= {"health", "signal_record"}
     loaded = (await read(engine, worker.held)).state

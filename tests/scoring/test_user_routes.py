@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from services.scoring.api import create_app
-from services.scoring.engine import State, advance, decode
+from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.rows import rows_of
 from services.scoring.store import save
 from shared import database
@@ -53,8 +53,8 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
             state = State(partition, 7)
             nights = [tick(START_MS + day * DAY_MS) for day in range(2, 5)]
             records = [config(document()), tick(START_MS), *events, *nights, erased("gone")]
-            raw = [(offset, *record) for offset, record in enumerate(records)]
-            effects = advance(state, decode(raw), lambda _, home=partition: home)  # type: ignore[misc]
+            raw = [RawRecord(offset, *record) for offset, record in enumerate(records)]
+            effects = advance(state, decode(raw, state), lambda _, home=partition: home)  # type: ignore[misc]
             await save(connection, held, len(raw), rows_of(state, effects))
     async with await callers.client(create_app(engine, Keyring(engine), NOBODY), engine) as made:
         yield made

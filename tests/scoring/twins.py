@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from services.scoring.engine import Effects, State, advance, decode
+from services.scoring.engine import Effects, RawRecord, State, advance, decode
 from services.scoring.engine.effects import HistoryRow
 from services.scoring.engine.success.signals import naming
 from shared.kafka import partition_of
@@ -41,9 +41,9 @@ class Engine:
 
     def read_batch(self, records: Sequence[Record]) -> Effects:
         """Advance over one batch."""
-        raw = [(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
+        raw = [RawRecord(self.offset + at, key, value) for at, (key, value) in enumerate(records)]
         self.offset += len(records)
-        effects = advance(self.state, decode(raw), self.home_of)
+        effects = advance(self.state, decode(raw, self.state), self.home_of)
         self._unname(effects.success.erased)
         self.effects.append(effects)
         return effects

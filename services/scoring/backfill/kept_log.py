@@ -13,6 +13,7 @@ from services.scoring.backfill.waiting import WaitingPartition, WaitingSignal
 from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.backfill.piece import Piece
 from services.scoring.engine.backfill.telling import pieces, reading_plan, reading_state
+from services.scoring.engine.columns import LogRecord
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.state import ALWAYS_KNOWN
 from services.scoring.engine.users.days import forget_users
@@ -111,22 +112,22 @@ class Reading:
                 if earlier := [time_ms for time_ms in times if time_ms < before_ms]:
                     self.state.erased[person] = earlier
 
-    def _parts(self, records: Sequence[ConsumerRecord]) -> Iterator[list[RawRecord]]:
+    def _parts(self, records: Sequence[ConsumerRecord]) -> Iterator[list[LogRecord]]:
         """The records in parts; one ends with each tick until the clock goes."""
-        part: list[RawRecord] = []
+        part: list[LogRecord] = []
         for record in records:
             if record.key in OTHERS:
                 continue
-            part.append((record.offset, record.key, record.value))
+            part.append(record)
             if self.state.clock.now_ms is None and record.key == TICK.encode():
                 yield part
                 part = []
         if part:
             yield part
 
-    def _advance(self, records: Sequence[RawRecord]) -> None:
+    def _advance(self, records: Sequence[LogRecord]) -> None:
         state = self.state
-        batch = decode(records)
+        batch = decode(records, state)
         self.files.load(state, wanted(state, batch.events))
         effects = advance(state, batch, self.home_of)
         self.files.keep(effects.seen)
@@ -156,5 +157,5 @@ class Reading:
         if clock.now_ms is None or clock.running_day < running_day:
             live, clock.live = clock.live, False
             tick = Tick(0, 1, iso_time(plan.calendar.begins_ms(running_day)), "history")
-            self._advance([(-1, TICK.encode(), encode(tick))])
+            self._advance([RawRecord(-1, TICK.encode(), encode(tick))])
             clock.live = live

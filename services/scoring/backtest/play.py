@@ -76,11 +76,11 @@ class Scorer:
 
     def __post_init__(self) -> None:
         config = Config(revision(self.document), self.document)
-        self.read([(0, CONFIG.encode(), encode(config))])
+        self.read([RawRecord(0, CONFIG.encode(), encode(config))])
 
     def read(self, records: Iterable[RawRecord]) -> None:
         """Take in records; of what is published, the newest of each account is kept."""
-        effects = advance(self.state, decode(records), lambda account_id: 0)
+        effects = advance(self.state, decode(records, self.state), lambda account_id: 0)
         self.duplicates += effects.duplicates
         for key, value in effects.outbox:
             if not key.startswith(_RESERVED):
@@ -162,7 +162,7 @@ class Backtest:
         if event is None:
             return
         self.events += 1
-        self._batch.append((self.events, event.account_id.encode(), event.value))
+        self._batch.append(RawRecord(self.events, event.account_id.encode(), event.value))
         if event.type in self._use or ("*" in self._use and not is_reserved(event.type)):
             day = self.calendar.day_of(event.time_ms)
             self._newest_use[event.account_id] = max(day, self._newest_use.get(event.account_id, 0))
@@ -170,7 +170,7 @@ class Backtest:
             self._flush()
 
     def _advance(self, tick: Tick) -> None:
-        self._batch.append((self.events, TICK.encode(), encode(tick)))
+        self._batch.append(RawRecord(self.events, TICK.encode(), encode(tick)))
         self._flush()
 
     def _flush(self) -> None:

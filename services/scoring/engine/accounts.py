@@ -5,9 +5,8 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_intdigest
 
-from services.scoring.engine.decode import Columns
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import refresh_profile
 from services.scoring.engine.score import NO_SCORE
@@ -20,7 +19,7 @@ from services.scoring.engine.state import (
 )
 from services.scoring.engine.success import onboarding
 from services.scoring.engine.sums import DaySums
-from services.scoring.engine.table import HashArray, IntArray, grown
+from services.scoring.engine.table import HashArray, IntArray, grown, hashes_of
 from services.scoring.engine.users.state import UserDays
 
 ARRAYS = {
@@ -38,9 +37,9 @@ ARRAYS = {
 """What `Accounts` has by account, and what stands there of nobody."""
 
 
-def account_numbers(state: State, batch: Columns, hashes: HashArray, effects: Effects) -> IntArray:
-    """The number of each event's account, by its hash; new ones are created. [event]"""
-    numbers, firsts = state.accounts.table.add(hashes)
+def account_numbers(state: State, batch: Columns, effects: Effects) -> IntArray:
+    """The number of each event's account; new ones are created. [event]"""
+    numbers, firsts = state.accounts.table.add(batch.accounts)
     if len(firsts):
         ids = [batch.events[position].account_id for position in firsts.tolist()]
         effects.accounts.update(append_accounts(state, ids, np.full(len(ids), state.day)))
@@ -49,8 +48,7 @@ def account_numbers(state: State, batch: Columns, hashes: HashArray, effects: Ef
 
 def account_hashes(state: State, ids: Sequence[str]) -> HashArray:
     """A keyed 64-bit hash of each account id."""
-    hashes = map(xxh3_64_intdigest, map(str.encode, ids), repeat(state.hash_seed))
-    return np.fromiter(hashes, np.uint64, len(ids))
+    return hashes_of(ids, repeat(state.hash_seed))
 
 
 def append_accounts(state: State, ids: Sequence[str], created_days: IntArray) -> range:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
-from services.scoring.engine.accounts import account_hashes
-from services.scoring.engine.arriving import Arriving
 from services.scoring.engine.backfill.taking import take_in
 from services.scoring.engine.close import score_close
+from services.scoring.engine.columns import Columns, LogRecord, RawRecord
 from services.scoring.engine.compile import compile_plan
-from services.scoring.engine.decode import Batch, Columns, Quarantined, RawRecord, Record, decode
+from services.scoring.engine.decode import Batch, Quarantined, Record, decode
 from services.scoring.engine.dedupe import first_seen, forget
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import erase
@@ -19,7 +18,7 @@ from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
 from services.scoring.engine.measure import measure
 from services.scoring.engine.overrides import end_overrides
-from services.scoring.engine.properties import read_properties
+from services.scoring.engine.properties import readable
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
@@ -28,7 +27,7 @@ from services.scoring.engine.success.key_users import find_key_users
 from services.scoring.engine.success.onboarding import latch
 from services.scoring.engine.success.signals import forget as forget_signals
 from services.scoring.engine.success.signals import unname
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.table import IntArray
 from services.scoring.engine.users.days import turn_users
 from services.scoring.engine.users.ranks import forget_person, rank_users
 from services.scoring.engine.windows import turn_day
@@ -88,7 +87,7 @@ class _Step:
     def _control(self, record: Record) -> None:
         body = record.body
         if self.state.plan is None and not isinstance(body, Config):
-            self._hold(WAITING, (record.offset, record.key, record.value))
+            self._hold(WAITING, RawRecord(record.offset, record.key, record.value))
         elif isinstance(body, Tick):
             self._tick(body, record.offset)
         elif isinstance(body, Config):
@@ -110,46 +109,42 @@ class _Step:
             for record in batch.records:
                 self._hold(WAITING, record)
             return
-        arriving = self._arriving(batch)
-        if not len(arriving):
+        batch = self._ours(batch)
+        if not len(batch):
             return
-        fresh = first_seen(state, arriving.events, self.effects)
-        arriving = arriving.take(np.flatnonzero(fresh))
-        days = state.plan.calendar.days_of(arriving.events.times_ms)
-        ahead = np.full(len(days), True) if state.clock.now_ms is None else days > state.day
+        batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
+        calendar = state.plan.calendar
+        ahead = np.full(len(batch), True)
+        if state.clock.now_ms is not None:
+            ahead = batch.times_ms >= calendar.begins_ms(state.day + 1)
         for position in np.flatnonzero(ahead).tolist():
-            self._hold(int(days[position]), arriving.events.records[position])
-        self._fold(arriving.take(np.flatnonzero(~ahead)))
+            day = calendar.day_of(int(batch.times_ms[position]))
+            self._hold(day, batch.records[position])
+        self._fold(batch.take(np.flatnonzero(~ahead)))
 
-    def _arriving(self, batch: Columns) -> Arriving:
+    def _ours(self, batch: Columns) -> Columns:
         """The events that are ours and can be read; the others are put aside."""
         assert self.state.plan is not None
-        hashes = account_hashes(self.state, [event.account_id for event in batch.events])
-        ours = self._ours(batch, hashes)
-        batch, hashes = batch.take(ours), hashes[ours]
-        good, properties = read_properties(self.state.plan, batch, self.effects.quarantined)
-        return Arriving(batch.take(good), hashes[good], properties)
-
-    def _ours(self, batch: Columns, hashes: HashArray) -> IntArray:
-        """The positions of events whose account belongs to this partition; known ones do."""
         foreign = np.zeros(len(batch), dtype=bool)
-        for position in np.flatnonzero(self.state.accounts.table.find(hashes) < 0).tolist():
+        unknown = self.state.accounts.table.find(batch.accounts) < 0  # known ones are ours
+        for position in np.flatnonzero(unknown).tolist():
             account_id = batch.events[position].account_id
             home = self.home_of(account_id)
             if home != self.state.partition:
                 foreign[position] = True
-                offset, _, value = batch.records[position]
+                record = batch.records[position]
                 reason = f"account {account_id!r} belongs to partition {home}"
-                self.effects.quarantined.append(Quarantined(offset, reason, value or b""))
-        return np.flatnonzero(~foreign)
+                bad = Quarantined(record.offset, reason, record.value or b"")
+                self.effects.quarantined.append(bad)
+        ours = batch.take(np.flatnonzero(~foreign))
+        return readable(self.state.plan, ours, self.effects.quarantined)
 
-    def _fold(self, arriving: Arriving) -> None:
-        if len(arriving):
-            fold(self.state, arriving, self.effects)
+    def _fold(self, batch: Columns) -> None:
+        if len(batch):
+            fold(self.state, batch, self.effects)
 
-    def _hold(self, day: int, record: RawRecord) -> None:
-        offset, key, value = record
-        held = Held(day, self.state.number(), key, value or b"", offset)
+    def _hold(self, day: int, record: LogRecord) -> None:
+        held = Held(day, self.state.number(), record.key, record.value or b"", record.offset)
         self.state.held.setdefault(day, []).append(held)
         self.effects.held.append(held)
 
@@ -158,10 +153,10 @@ class _Step:
         held = self.state.held.pop(day, [])
         if held:
             self.effects.released_days.append(day)
-        return decode((one.offset, one.key, one.value) for one in held)
+        return decode(held, self.state)
 
     def _fold_held(self, day: int) -> None:
-        self._fold(self._arriving(self._release(day).events))
+        self._fold(self._ours(self._release(day).events))
 
     def _config(self, record: Record) -> None:
         assert isinstance(record.body, Config)

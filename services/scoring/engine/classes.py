@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.engine.decode import Columns
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.plan import DISTINCT, Plan, Signal
-from services.scoring.engine.properties import Properties
 from services.scoring.engine.table import IntArray
 
 CLASSES_MAX = 10_000
@@ -36,13 +35,13 @@ class Classes:
             for name, value in signal.where:
                 self.wanted[name].setdefault(_token(value), len(self.wanted[name]))
 
-    def positions(self, batch: Columns, properties: Properties) -> dict[int, IntArray]:
+    def positions(self, batch: Columns) -> dict[int, IntArray]:
         """By the number of the signal, the positions of the events that it takes in, ascending."""
         if len(self.asked) + len(self.takers) > CLASSES_MAX:
             self.asked, self.takers = {}, {}
         found: dict[int, list[IntArray]] = defaultdict(list)
         for event_type, positions in _by_type(batch):
-            for values, part in self._by_values(event_type, positions, properties):
+            for values, part in self._by_values(batch, event_type, positions):
                 for number in self._takers(event_type, values):
                     found[number].append(part)
         return {
@@ -51,7 +50,7 @@ class Classes:
         }
 
     def _by_values(
-        self, event_type: str, positions: IntArray, properties: Properties
+        self, batch: Columns, event_type: str, positions: IntArray
     ) -> Iterator[tuple[Values, IntArray]]:
         names = self.asked.get(event_type)
         if names is None:
@@ -62,7 +61,7 @@ class Classes:
             yield (), positions
             return
         places = positions.tolist()
-        columns = [self._numbered(name, properties.of(name, places)) for name in names]
+        columns = [self._numbered(name, batch.property(name, places)) for name in names]
         classes: dict[Values, list[int]] = defaultdict(list)
         for at, values in zip(places, zip(*columns, strict=True), strict=True):
             classes[values].append(at)

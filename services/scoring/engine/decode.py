@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, islice
-from typing import Annotated, Any, NamedTuple
+from itertools import accumulate, islice, repeat
+from sys import intern
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
-from services.scoring.engine.table import IntArray
+from services.scoring.engine.columns import Columns, LogRecord, joined
+from services.scoring.engine.event import UNREADABLE, Event, decode_event, decoder_with
+from services.scoring.engine.state import State
+from services.scoring.engine.table import HashArray, IntArray, hashes_of
 from shared.events import RESERVED_PREFIX, Control, Erasure, Tick, decode_control
 from shared.native.event import NAME_CHARACTERS_MAX, NUL
 from shared.times import time_ms
-
-Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
 
 
 class Quarantined(NamedTuple):
@@ -24,29 +27,6 @@ class Quarantined(NamedTuple):
     offset: int
     reason: str
     value: bytes
-
-
-class Event(msgspec.Struct, gc=False):
-    """An accepted event, its properties still encoded."""
-
-    id: Name
-    type: Name
-    account_id: Name
-    time: str
-    source: Name
-    received_at: str
-    encoded: msgspec.Raw = msgspec.field(name="properties", default=msgspec.Raw(b"{}"))
-    user_id: Name | None = None
-    original_time: str | None = None
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """All properties: for the few types of which they all are needed."""
-        return _decode_properties(self.encoded)
-
-
-RawRecord = tuple[int, bytes | None, bytes | None]
-"""Offset, key and value."""
 
 
 class Record(msgspec.Struct, gc=False):
@@ -58,66 +38,6 @@ class Record(msgspec.Struct, gc=False):
     body: Control
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Events as columns; all are [event]."""
-
-    records: list[RawRecord]
-    events: list[Event]
-    times_ms: IntArray
-    own_ms: IntArray  # the times that they were given, before any correction
-    received_ms: IntArray
-
-    def __len__(self) -> int:
-        return len(self.events)
-
-    @cached_property
-    def types(self) -> list[str]:
-        """The type of each event."""
-        return [event.type for event in self.events]
-
-    @cached_property
-    def present(self) -> frozenset[str]:
-        """The types that there are."""
-        return frozenset(dict.fromkeys(self.types))
-
-    @cached_property
-    def sources(self) -> list[str]:
-        """The source of each event."""
-        return [event.source for event in self.events]
-
-    def of(self, types: frozenset[str]) -> list[int]:
-        """The positions of the events of some types, ascending."""
-        wanted = types & self.present
-        return [at for at, each in enumerate(self.types) if each in wanted] if wanted else []
-
-    def take(self, positions: IntArray) -> "Columns":
-        """Some of the events, ascending."""
-        if len(positions) == len(self.events):
-            return self
-        places = positions.tolist()
-        return Columns(
-            [self.records[at] for at in places],
-            [self.events[at] for at in places],
-            self.times_ms[positions],
-            self.own_ms[positions],
-            self.received_ms[positions],
-        )
-
-    def part(self, start: int, end: int) -> "Columns":
-        """The events from `start` to before `end`."""
-        if end - start == len(self.events):
-            return self
-        part = slice(start, end)
-        return Columns(
-            self.records[part],
-            self.events[part],
-            self.times_ms[part],
-            self.own_ms[part],
-            self.received_ms[part],
-        )
-
-
 @dataclass
 class Batch:
     """Records of one partition, decoded."""
@@ -127,48 +47,51 @@ class Batch:
     bad: list[Quarantined]
 
 
-CHUNK_RECORDS = 5_000
-"""So many are decoded at a time: what they need stays in the cache."""
-
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding bytes may raise: the record is put aside."""
+CHUNK_RECORDS = 1_000
+"""So many are decoded and hashed at a time: what they need stays in the cache."""
 
 NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
-_decode_event = msgspec.json.Decoder(Event).decode
-_decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _RESERVED = RESERVED_PREFIX.encode()
 _TIME = np.dtype({"names": ["text"], "formats": ["S23"], "itemsize": 24})  # without the Z
 
 
-def decode(records: Iterable[RawRecord]) -> Batch:
-    """Decode records in order; what cannot be decoded is put aside."""
+def decode(records: Iterable[LogRecord], state: State) -> Batch:
+    """Decode records in order; what cannot be decoded is put aside.
+
+    Of the state only the seed of its hashes is used, and which properties its plan reads: where
+    another plan takes effect among the records, `advance` reads them again.
+    """
+    properties = state.plan.properties if state.plan else ()
     left = iter(records)
     chunks = iter(lambda: list(islice(left, CHUNK_RECORDS)), [])
-    return _joined([_chunk(chunk) for chunk in chunks])
+    return _joined(
+        [_chunk(chunk, state.hash_seed, properties, []) for chunk in chunks]
+        or [_batch([], state.hash_seed, properties, [])]
+    )
 
 
-def _chunk(records: list[RawRecord]) -> Batch:
-    try:
-        return _batch(records, [])
-    except UNREADABLE:
-        return _one_by_one(records)
+def _chunk(
+    records: list[LogRecord], seed: int, properties: tuple[str, ...], bad: list[Quarantined]
+) -> Batch:
+    for carry in (properties, None):
+        with suppress(*UNREADABLE):
+            return _batch(records, seed, carry, bad)
+    good: list[LogRecord] = []
+    for record in records:
+        try:
+            _batch([record], seed, None, [])
+            good.append(record)
+        except UNREADABLE as error:
+            bad.append(Quarantined(record.offset, str(error), record.value or b""))
+    return _chunk(good, seed, properties, bad)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
     parts = [batch.events for batch in batches]
-    starts = accumulate((len(part) for part in parts), initial=0)
+    starts = accumulate(map(len, parts), initial=0)
     return Batch(
-        Columns(
-            [record for part in parts for record in part.records],
-            [event for part in parts for event in part.events],
-            *(
-                np.concatenate([np.zeros(0, np.int64), *(getattr(part, name) for part in parts)])
-                for name in ("times_ms", "own_ms", "received_ms")
-            ),
-        ),
+        joined(parts),
         [
             (start + before, record)
             for start, batch in zip(starts, batches, strict=False)
@@ -178,41 +101,54 @@ def _joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def _one_by_one(records: Sequence[RawRecord]) -> Batch:
-    good: list[RawRecord] = []
-    bad: list[Quarantined] = []
-    for record in records:
-        try:
-            _batch([record], [])
-            good.append(record)
-        except UNREADABLE as error:
-            bad.append(Quarantined(record[0], str(error), record[2] or b""))
-    return _batch(good, bad)
-
-
-def _batch(records: list[RawRecord], bad: list[Quarantined]) -> Batch:
+def _batch(
+    records: list[LogRecord], seed: int, carry: tuple[str, ...] | None, bad: list[Quarantined]
+) -> Batch:
     ours = _controls(records)
     controls = [(at - before, _control(records[at])) for before, at in enumerate(ours)]
     if ours:
         aside = frozenset(ours)
         records = [record for at, record in enumerate(records) if at not in aside]
-    values = [value or b"" for _, _, value in records]
+    values = [record.value or b"" for record in records]
     _refuse_nul(values)
-    events = list(map(_decode_event, values))
+    events = list(map(decode_event if carry is None else decoder_with(carry), values))
     times = times_ms([event.time for event in events])
     own = times
     if corrected := [at for at, event in enumerate(events) if event.original_time is not None]:
         own = times.copy()
         own[corrected] = times_ms([events[at].original_time or "" for at in corrected])
-    received = times_ms([event.received_at for event in events])
-    return Batch(Columns(records, events, times, own, received), controls, bad)
+    sources = [intern(event.source) for event in events]  # few, often: looked up faster
+    columns = Columns(
+        records=records,
+        events=events,
+        types=[intern(event.type) for event in events],
+        sources=sources,
+        times_ms=times,
+        own_ms=own,
+        received_ms=times_ms([event.received_at for event in events]),
+        ids=_ids(events, sources, seed),
+        accounts=hashes_of([event.account_id for event in events], repeat(seed)),
+        users=hashes_of([event.user_id or "" for event in events], repeat(seed)),
+        carry=carry,
+    )
+    return Batch(columns, controls, bad)
 
 
-def _controls(records: list[RawRecord]) -> list[int]:
+def _ids(events: list[Event], sources: list[str], seed: int) -> HashArray:
+    """A keyed hash of each event's (source, id)."""
+    seeds = {source: xxh3_64_intdigest(source.encode(), seed) for source in dict.fromkeys(sources)}
+    by_source: Iterable[int] = map(seeds.__getitem__, sources)
+    if len(seeds) == 1:
+        by_source = repeat(*seeds.values())
+    return hashes_of([event.id for event in events], by_source)
+
+
+def _controls(records: list[LogRecord]) -> list[int]:
     """The positions of the control records: most batches have none, or a few."""
-    if _RESERVED not in b"\n".join([key or b"" for _, key, _ in records]):
+    keys = [record.key or b"" for record in records]
+    if _RESERVED not in b"\n".join(keys):
         return []
-    return [at for at, (_, key, _) in enumerate(records) if key and key.startswith(_RESERVED)]
+    return [at for at, key in enumerate(keys) if key.startswith(_RESERVED)]
 
 
 def _refuse_nul(values: Sequence[bytes]) -> None:
@@ -221,12 +157,12 @@ def _refuse_nul(values: Sequence[bytes]) -> None:
         raise msgspec.ValidationError("NUL cannot be kept")
 
 
-def _control(record: RawRecord) -> Record:
-    offset, key, value = record
-    body: Control = decode_control(value or b"")
+def _control(record: LogRecord) -> Record:
+    value = record.value or b""
+    body: Control = decode_control(value)
     if isinstance(body, Tick | Erasure):
         _check(body)
-    return Record(offset, key, value or b"", body)
+    return Record(record.offset, record.key, value, body)
 
 
 def _check(body: Tick | Erasure) -> None:

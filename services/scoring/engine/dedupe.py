@@ -1,12 +1,8 @@
 """Deduplication by (source, id), in buckets of days."""
 
-from collections.abc import Iterable
-from itertools import repeat
-
 import numpy as np
-from xxhash import xxh3_64_intdigest
 
-from services.scoring.engine.decode import Columns
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.hashes import HashSet
 from services.scoring.engine.state import State
@@ -35,23 +31,10 @@ def buckets_of(state: State, batch: Columns) -> tuple[IntArray, IntArray]:
     return np.where(usual, own * 2 + OWN, receipt * 2 + RECEIPT), receipt
 
 
-def hashes_of(state: State, batch: Columns) -> HashArray:
-    """A keyed 64-bit hash of each event's (source, id)."""
-    seed = state.hash_seed
-    seeds = {
-        source: xxh3_64_intdigest(source.encode(), seed) for source in dict.fromkeys(batch.sources)
-    }
-    ids = [event.id.encode() for event in batch.events]
-    by_source: Iterable[int] = map(seeds.__getitem__, batch.sources)
-    if len(seeds) == 1:
-        by_source = repeat(*seeds.values())
-    return np.fromiter(map(xxh3_64_intdigest, ids, by_source), np.uint64, len(batch))
-
-
 def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
     """Which events were not counted before; they are remembered. [event]"""
     buckets, receipt = buckets_of(state, batch)
-    hashes = hashes_of(state, batch)
+    hashes = batch.ids
     fresh = np.zeros(len(hashes), dtype=bool)
     run = np.where(buckets % 2 == RECEIPT, receipt, -1)
     starts = np.flatnonzero(np.diff(run, prepend=run[:1] - 1))

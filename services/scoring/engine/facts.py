@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.engine.decode import Columns, Event
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.numbers import number_of
 from services.scoring.engine.overrides import OVERRIDE, readable, refresh_override
@@ -37,7 +37,7 @@ def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effect
     for position in batch.of(TYPES):
         event = batch.events[position]
         account, at_ms = int(accounts[position]), int(batch.times_ms[position])
-        for name, value in _facts(event):
+        for name, value in _facts(event.type, batch.all_properties(position)):
             fact = Fact(at_ms, event.id, value)
             news[position] |= put(state, account, name, fact, effects)
     for account in np.unique(accounts[news]).tolist():
@@ -46,25 +46,25 @@ def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effect
     return news
 
 
-def _facts(event: Event) -> Iterator[tuple[str, Any]]:
-    if event.type in success.TYPES:
-        yield from success.success_facts(event)
-    elif event.type != OVERRIDDEN:
-        yield from ((PROFILE + name, value) for name, value in _profile_fields(event))
-    elif readable(event.properties):
-        yield OVERRIDE, None if event.properties["score"] is None else event.properties
+def _facts(event_type: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if event_type in success.TYPES:
+        yield from success.success_facts(event_type, properties)
+    elif event_type != OVERRIDDEN:
+        fields = _profile_fields(event_type, properties)
+        yield from ((PROFILE + name, value) for name, value in fields)
+    elif readable(properties):
+        yield OVERRIDE, None if properties["score"] is None else properties
 
 
-def _profile_fields(event: Event) -> Iterator[tuple[str, Any]]:
-    if event.type == "account.closed":
+def _profile_fields(event_type: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if event_type == "account.closed":
         yield "closed", True
         return
-    properties = event.properties
-    if event.type == "account.updated":
+    if event_type == "account.updated":
         yield from properties.items()
         return
     yield from ((name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties)
-    if event.type in REOPENING:
+    if event_type in REOPENING:
         yield "closed", False
 
 

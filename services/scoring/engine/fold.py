@@ -7,8 +7,7 @@ import numpy as np
 
 from services.scoring.engine.accounts import account_numbers
 from services.scoring.engine.active_days import fold_active_day
-from services.scoring.engine.arriving import Arriving
-from services.scoring.engine.decode import Columns
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.facts import LATEST, fold_facts, put
 from services.scoring.engine.numbers import millionths, number_of
@@ -37,13 +36,12 @@ Positions = list[int]
 """Of events that are news although they are too old: what a fold may return."""
 
 
-def fold(state: State, arriving: Arriving, effects: Effects) -> None:
+def fold(state: State, batch: Columns, effects: Effects) -> None:
     """Fold events that are neither duplicates nor ahead of the clock."""
     assert state.plan is not None
     assert state.classes is not None
     assert state.clock.now_ms is not None
-    batch = arriving.events
-    accounts = account_numbers(state, batch, arriving.hashes, effects)
+    accounts = account_numbers(state, batch, effects)
     effects.events += len(batch)
     days = state.plan.calendar.days_of(batch.times_ms)
     counted = days >= state.day - HORIZON_DAYS
@@ -53,12 +51,12 @@ def fold(state: State, arriving: Arriving, effects: Effects) -> None:
     fold_signals(state, batch, accounts, counted, effects)
     effects.too_old += int(len(days) - counted.sum())
     users = fold_users(state, batch, accounts, days, effects)
-    for number, positions in state.classes.positions(batch, arriving.properties).items():
+    for number, positions in state.classes.positions(batch).items():
         signal, kept = state.plan.signals[number], state.signals[number]
         if not isinstance(kept, Latest):
             positions = positions[counted[positions]]
         if len(positions):
-            match = Match(signal, arriving, positions, accounts, days, users)
+            match = Match(signal, batch, positions, accounts, days, users)
             news[_FOLDS[type(kept)](state, kept, match, effects)] = True
     _mark(state, batch, accounts, news, effects)
 
@@ -82,24 +80,23 @@ class Match:
     def __init__(
         self,
         signal: Signal,
-        arriving: Arriving,
+        batch: Columns,
         positions: IntArray,
         accounts: IntArray,
         days: IntArray,
         users: IntArray,
     ) -> None:
         self.signal = signal
-        self.batch = arriving.events
+        self.batch = batch
         self.positions = positions
         self.accounts: IntArray = accounts[positions]  # [match]
         self.days: IntArray = days[positions]  # [match]
         self.users: IntArray = users[positions]  # [match], −1 without one
-        self._properties = arriving.properties
 
     def values(self) -> list[Any]:
         """What each event has as the signal's property; None without it. [match]"""
         assert self.signal.property is not None
-        return self._properties.of(self.signal.property, self.positions.tolist())
+        return self.batch.property(self.signal.property, self.positions.tolist())
 
     def by_day(self, rows: IntArray | None = None) -> Iterator[tuple[int, IntArray]]:
         """Each day with its rows of the match, or of some of them."""

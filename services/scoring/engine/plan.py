@@ -110,10 +110,9 @@ class Plan:
         return kinds.index("silence_risk") if "silence_risk" in kinds else None
 
     @cached_property
-    def property_attributes(self) -> dict[str, str]:
-        """The properties that signals read; each with an attribute's name to keep it under."""
-        names = sorted({name for signal in self.signals for name in signal.property_names()})
-        return {name: f"property_{at}" for at, name in enumerate(names)}
+    def properties(self) -> tuple[str, ...]:
+        """The properties that signals read, ascending."""
+        return tuple(sorted({name for each in self.signals for name in each.property_names()}))
 
     def properties_of(self, event_type: str) -> tuple[str, ...]:
         """The properties that signals read of events of a type, ascending."""

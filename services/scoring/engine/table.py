@@ -1,9 +1,11 @@
 """Open-addressing tables of 64-bit hashes in numpy: many keys at once, no object per key."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 HashArray = NDArray[np.uint64]
 IntArray = NDArray[np.int64]
@@ -34,6 +36,12 @@ def keys_of(hashes: HashArray, accounts: IntArray) -> HashArray:
     return keys
 
 
+def hashes_of(texts: Sequence[str], seeds: Iterable[int]) -> HashArray:
+    """A 64-bit hash of each text, keyed with its seed."""
+    hashes = map(xxh3_64_intdigest, map(str.encode, texts), seeds)
+    return np.fromiter(hashes, np.uint64, len(texts))
+
+
 def distinct(numbers: IntArray) -> IntArray:
     """The different numbers, ascending; by sorting, which is faster than `np.unique`."""
     ordered = np.sort(numbers)
@@ -55,10 +63,13 @@ class HashTable:
 
     def find(self, hashes: HashArray) -> IntArray:
         """The number of each hash, −1 where it is unknown."""
-        found = np.full(len(hashes), -1, dtype=np.int64)
-        open_ = np.arange(len(hashes))
         slots = self._home(hashes)
         mask = len(self.slots) - 1
+        at = self.slots[slots]
+        same = (self.hashes[at] == hashes) & (at != EMPTY)
+        found = np.where(same, at, np.int64(-1))  # most stand where they are looked for first
+        open_ = np.flatnonzero(~same & (at != EMPTY))
+        slots = (slots[open_] + 1) & mask
         while len(open_):
             at = self.slots[slots]
             taken = at != EMPTY

@@ -1,8 +1,7 @@
 """What events say of milestones and problems, as facts: the newest of each stands."""
 
-from collections.abc import Iterator
-
-from services.scoring.engine.decode import Event
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 MILESTONE = "milestone."
 PROBLEM = "problem."
@@ -13,11 +12,11 @@ PROBLEM_STATUSES = ("open", "in_progress", "solved")
 TYPES = frozenset({"onboarding.milestone", "problem.updated"})
 
 
-def success_facts(event: Event) -> Iterator[tuple[str, str]]:
+def success_facts(event_type: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The fact that an event of one of the TYPES says, if it is one that can be used."""
     name, prefix, statuses = "milestone", MILESTONE, tuple(OUTCOMES)
-    if event.type == "problem.updated":
+    if event_type == "problem.updated":
         name, prefix, statuses = "problem", PROBLEM, PROBLEM_STATUSES
-    which, status = event.properties.get(name), event.properties.get("status")
+    which, status = properties.get(name), properties.get("status")
     if isinstance(which, str) and which and status in statuses:
         yield prefix + which, status

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from services.scoring.engine.calendar import iso_day
-from services.scoring.engine.decode import Columns, Event
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import known_by
 from services.scoring.engine.numbers import number_of
@@ -72,14 +72,16 @@ def fold_signals(
     """The signals that events are by themselves; those not `counted` are too old. [event]"""
     for position in batch.of(SOURCES):
         if counted[position]:
-            event, at_ms = batch.events[position], int(batch.times_ms[position])
-            _fold_signal(state, int(accounts[position]), at_ms, event, effects)
+            _fold_signal(state, batch, position, int(accounts[position]), effects)
 
 
-def _fold_signal(state: State, account: int, time_ms: int, event: Event, effects: Effects) -> None:
+def _fold_signal(
+    state: State, batch: Columns, position: int, account: int, effects: Effects
+) -> None:
     """What one event says, which is neither a duplicate nor too old."""
     assert state.plan is not None
-    plan, properties = state.plan.success.signals, event.properties
+    event, time_ms = batch.events[position], int(batch.times_ms[position])
+    plan, properties = state.plan.success.signals, batch.all_properties(position)
     user = _named(state, event.user_id, time_ms)
     if event.type == SURVEY:
         survey, score = properties.get("survey"), number_of(properties.get("score"))

@@ -1,13 +1,12 @@
 """The days of users: events into bits, windows that move with the running day."""
 
 from collections.abc import Iterable
-from itertools import repeat
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from services.scoring.engine.columns import Columns
 from services.scoring.engine.days import Bits, any_bit, day_bits
-from services.scoring.engine.decode import Columns
 from services.scoring.engine.effects import Effects
 from services.scoring.engine.erasures import known_by
 from services.scoring.engine.state import State
@@ -31,39 +30,36 @@ def fold_users(
     """
     numbers = np.full(len(batch.events), -1)
     oldest = state.day - HORIZON_DAYS
-    ids = [event.user_id for event in batch.events]
-    named = days >= oldest
-    if not all(ids):
-        named &= np.fromiter(map(bool, ids), bool, len(ids))
-    positions = np.flatnonzero(named)
+    nobody = np.uint64(xxh3_64_intdigest(b"", state.hash_seed))
+    positions = np.flatnonzero((days >= oldest) & (batch.users != nobody))
     if not len(positions):
         return numbers
-    texts = [(ids[at] or "").encode() for at in positions.tolist()]
-    users = state.users
-    hashes = map(xxh3_64_intdigest, texts, repeat(state.hash_seed))
-    hashed = np.fromiter(hashes, np.uint64, len(texts))
-    _rename(state, hashed, texts, batch.times_ms[positions])
+    users, hashed = state.users, batch.users[positions]
+    _rename(state, hashed, batch, positions)
     found, firsts = users.table.add(keys_of(hashed, accounts[positions]))
     numbers[positions] = found
     if len(firsts):
-        names = [_name(state, batch, int(positions[at]), texts[at]) for at in firsts.tolist()]
+        names = [_name(state, batch, position) for position in positions[firsts].tolist()]
         users.append(accounts[positions[firsts]], names, user_days(state))
     _see(state, found, days[positions], effects)
     return numbers
 
 
-def _rename(state: State, hashes: HashArray, texts: list[bytes], times_ms: IntArray) -> None:
-    """Tell who was erased from who came later with the same id; all are [event]."""
+def _rename(state: State, hashes: HashArray, batch: Columns, positions: IntArray) -> None:
+    """Tell who was erased from who came later with the same id. `hashes` are at `positions`."""
     erased = np.fromiter(state.erased, np.uint64, len(state.erased))
     for at in np.flatnonzero(np.isin(hashes, erased)).tolist():
-        key, _ = known_by(state, texts[at].decode(), int(times_ms[at]))
+        position = int(positions[at])
+        user_id = batch.events[position].user_id or ""
+        key, _ = known_by(state, user_id, int(batch.times_ms[position]))
         hashes[at] = xxh3_64_intdigest(key, state.hash_seed)
 
 
-def _name(state: State, batch: Columns, position: int, text: bytes) -> bytes:
+def _name(state: State, batch: Columns, position: int) -> bytes:
     """The user's id, unless the event may not be named."""
-    may = known_by(state, text.decode(), int(batch.times_ms[position]))[1]
-    return text if may else b""
+    user_id = batch.events[position].user_id or ""
+    may = known_by(state, user_id, int(batch.times_ms[position]))[1]
+    return user_id.encode() if may else b""
 
 
 def _see(state: State, found: IntArray, days: IntArray, effects: Effects) -> None:
