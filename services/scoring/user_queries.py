@@ -17,7 +17,9 @@ from services.scoring.tables.users import unpack
 from shared.configuration import RANKS
 from shared.events import Config, decode_control
 
-MEMBERSHIPS_MAX = 500
+NO_RANK = len(RANKS)
+"""Who has none comes behind all ranks."""
+PLACE = f'coalesce(u.rank, {NO_RANK}), u.user_id COLLATE "C"'
 COLUMNS = (
     "u.partition, a.account_id, u.user_id, u.last_day, u.at_day, u.bits, u.rank"
     " FROM scoring.account_user u"
@@ -37,43 +39,61 @@ class Membership(msgspec.Struct, frozen=True):
     points: dict[str, float]
 
 
-async def select_users(connection: AsyncConnection, account_id: str) -> list[Membership]:
-    """The users of an account, those with the highest score first."""
+async def select_users(
+    connection: AsyncConnection,
+    account_id: str,
+    rank: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[Membership]:
+    """The first users of an account behind a place; the best rank first, then by their ids."""
+    conditions = ["h.account_id = :account_id", "u.user_id IS NOT NULL"]
+    values: dict[str, Any] = {"account_id": account_id, "limit": limit}
+    if rank is not None:
+        conditions.append("u.rank = :rank")
+        values["rank"] = RANKS.index(rank)
+    if after is not None:
+        conditions.append(f"({PLACE}) > (:after_rank, :after_id)")
+        values |= {"after_rank": after[0], "after_id": after[1]}
     rows = await connection.execute(
         text(
             f"SELECT {COLUMNS} JOIN scoring.health h"
             " ON h.partition = u.partition AND h.account_no = u.account_no"
-            " WHERE h.account_id = :account_id AND u.user_id IS NOT NULL"
+            f" WHERE {' AND '.join(conditions)} ORDER BY {PLACE} LIMIT :limit"
         ),
-        {"account_id": account_id},
+        values,
     )
-    return sorted(await _memberships(connection, rows.all()), key=place)
+    return await _memberships(connection, rows.all())
 
 
-async def select_memberships(connection: AsyncConnection, user_id: str) -> list[Membership]:
-    """A user's accounts, by their ids; the first of them if there are very many."""
+async def select_memberships(
+    connection: AsyncConnection, user_id: str, after: str | None, limit: int
+) -> list[Membership]:
+    """The first of a user's accounts behind an account, by their ids."""
     rows = await connection.execute(
         text(
-            f'SELECT {COLUMNS} WHERE u.user_id = :user_id ORDER BY a.account_id COLLATE "C"'
-            " LIMIT :limit"
+            f"SELECT {COLUMNS} WHERE u.user_id = :user_id"
+            ' AND (CAST(:after AS text) IS NULL OR a.account_id COLLATE "C" > :after)'
+            ' ORDER BY a.account_id COLLATE "C" LIMIT :limit'
         ),
-        {"user_id": user_id, "limit": MEMBERSHIPS_MAX},
+        {"user_id": user_id, "after": after, "limit": limit},
     )
-    found = await _memberships(connection, rows.all())
-    return sorted(found, key=lambda each: each.account_id.encode())
+    return await _memberships(connection, rows.all())
 
 
-def place(member: Membership) -> tuple[float, bytes]:
-    """Where a user stands in the list of an account."""
-    return -(member.score or 0.0), member.user_id.encode()
+def place(member: Membership) -> tuple[int, str]:
+    """Where a user stands in the list of an account: as PLACE has it."""
+    return NO_RANK if member.rank is None else RANKS.index(member.rank), member.user_id
 
 
 async def _memberships(connection: AsyncConnection, rows: Sequence[Any]) -> list[Membership]:
-    found: list[Membership] = []
+    """The rows with how engaged each is, in their order."""
+    found: dict[tuple[str, str], Membership] = {}
     for partition in sorted({row.partition for row in rows}):
         own = [row for row in rows if row.partition == partition]
-        found += _shown(own, await _standing(connection, partition, own))
-    return found
+        for member in _shown(own, await _standing(connection, partition, own)):
+            found[member.account_id, member.user_id] = member
+    return [found[row.account_id, row.user_id] for row in rows]
 
 
 async def _standing(

@@ -26,11 +26,22 @@ class UserFilters(BaseModel, extra="forbid"):
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
 
 
-class _Page(msgspec.Struct, frozen=True):
-    """Where a list goes on: behind the user of this score and id."""
+class AccountPage(BaseModel, extra="forbid"):
+    """Which page of a user's accounts."""
 
-    score: float
+    cursor: str | None = None
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a list goes on: behind the user of this rank and id."""
+
+    rank: int
     user_id: str
+
+
+class _AfterAccount(msgspec.Struct, frozen=True):
+    account_id: str
 
 
 routes = APIRouter()
@@ -40,31 +51,34 @@ routes = APIRouter()
 async def users(
     account_id: Id, filters: Annotated[UserFilters, Query()], reading: Reading
 ) -> dict[str, Any]:
-    """The account's users, those with the highest engagement score first."""
-    after = problems.read_cursor(filters.cursor, _Page)
+    """The account's users, the best rank first, then by their ids."""
+    after = problems.read_cursor(filters.cursor, _Place)
     if await select_account(reading, account_id) is None:
         raise unknown_account(account_id)
-    found = await select_users(reading, account_id)
-    if filters.rank is not None:
-        found = [member for member in found if member.rank == filters.rank]
-    if after is not None:
-        behind = -after.score, after.user_id.encode()
-        found = [member for member in found if place(member) > behind]
+    behind = (after.rank, after.user_id) if after else None
+    found = await select_users(reading, account_id, filters.rank, behind, filters.limit + 1)
     shown = found[: filters.limit]
-    cursor = None
-    if len(found) > filters.limit:
-        cursor = problems.write_cursor(_Page(shown[-1].score or 0.0, shown[-1].user_id))
+    more = len(found) > filters.limit
+    cursor = problems.write_cursor(_Place(*place(shown[-1]))) if more else None
     return problems.page([_without(member, "account_id", "points") for member in shown], cursor)
 
 
 @routes.get("/v1/users/{user_id:encoded}", dependencies=READ)
-async def user(user_id: Id, reading: Reading) -> dict[str, Any]:
+async def user(
+    user_id: Id, page: Annotated[AccountPage, Query()], reading: Reading
+) -> dict[str, Any]:
     """A user in each account where they were seen: rank, score, and what earned the points."""
-    found = await select_memberships(reading, user_id)
-    if not found:
+    after = problems.read_cursor(page.cursor, _AfterAccount)
+    behind = after.account_id if after else None
+    found = await select_memberships(reading, user_id, behind, page.limit + 1)
+    if not found and after is None:
         message = f"Nobody with the id {user_id!r} was seen in the last 120 days."
         raise Problem(404, "unknown_user", message)
-    return {"user_id": user_id, "memberships": [_without(each, "user_id") for each in found]}
+    shown = found[: page.limit]
+    more = len(found) > page.limit
+    cursor = problems.write_cursor(_AfterAccount(shown[-1].account_id)) if more else None
+    memberships = [_without(member, "user_id") for member in shown]
+    return {"user_id": user_id, "memberships": memberships, "next_cursor": cursor}
 
 
 def _without(member: msgspec.Struct, *names: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Users over HTTP, on a real database: lists by score, and a user's accounts."""
+"""Users over HTTP, on a real database: lists by rank, and a user's accounts."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,7 +39,8 @@ def erased(user: str) -> tuple[bytes, bytes]:
 
 PARTITIONS = (
     [use("acme", "ana", 0), use("acme", "ana", 1), use("acme", "ana", 1, "other"),
-     use("acme", "bo", 1), use("acme", ODD, 1), use("acme", "gone", 1), use("z", "bo", 2)],
+     use("acme", "bo", 1), use("acme", ODD, 1), use("acme", "gone", 1), use("z", "bo", 2),
+     use("acme", "Unranked", 4)],
     [use("beta", "ana", 1), event("p", START_MS, account_id="none", type="account.updated")],
 )  # fmt: skip
 
@@ -61,7 +62,7 @@ async def client(database_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     await engine.dispose()
 
 
-async def test_users_of_an_account_are_listed_by_score(client: httpx2.AsyncClient) -> None:
+async def test_users_of_an_account_are_listed_by_rank(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/accounts/acme/users")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -72,6 +73,8 @@ async def test_users_of_an_account_are_listed_by_score(client: httpx2.AsyncClien
              "last_active_on": "2024-10-05"},
             {"user_id": ODD, "rank": "B", "score": 30.0, "usage_rate": 0.5,
              "last_active_on": "2024-10-05"},
+            {"user_id": "Unranked", "rank": None, "score": 0.0, "usage_rate": 0.0,
+             "last_active_on": "2024-10-08"},
         ],
         "next_cursor": None,
     }  # fmt: skip
@@ -83,7 +86,7 @@ async def test_pages_and_filters(client: httpx2.AsyncClient) -> None:
         page = (await client.get("/v1/accounts/acme/users", params=query)).json()
         found += [user["user_id"] for user in page["data"]]
         query = {"limit": "1", "cursor": page["next_cursor"]} if page["next_cursor"] else {}
-    assert found == ["ana", "bo", ODD]
+    assert found == ["ana", "bo", ODD, "Unranked"]
     ranked = await client.get("/v1/accounts/acme/users", params={"rank": "B"})
     assert [user["user_id"] for user in ranked.json()["data"]] == ["bo", ODD]
     assert (await client.get("/v1/accounts/acme/users", params={"rank": "E"})).status_code == 422
@@ -100,9 +103,18 @@ async def test_a_user_is_shown_in_each_account(client: httpx2.AsyncClient) -> No
             {"account_id": "beta", "rank": "B", "score": 30.0, "usage_rate": 0.5,
              "last_active_on": "2024-10-05", "points": {"usage": 30.0, "other": 0.0}},
         ],
+        "next_cursor": None,
     }  # fmt: skip
     odd = await client.get(f"/v1/users/{quote(ODD, safe='')}")
     assert odd.json()["user_id"] == ODD
+
+
+async def test_a_users_accounts_come_in_pages(client: httpx2.AsyncClient) -> None:
+    first = (await client.get("/v1/users/ana", params={"limit": "1"})).json()
+    second = {"limit": "1", "cursor": first["next_cursor"]}
+    last = (await client.get("/v1/users/ana", params=second)).json()
+    pages = [[each["account_id"] for each in page["memberships"]] for page in (first, last)]
+    assert (pages, last["next_cursor"]) == ([["acme"], ["beta"]], None)
 
 
 @pytest.mark.parametrize(
