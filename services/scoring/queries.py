@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -103,7 +104,13 @@ async def select_configuration(connection: AsyncConnection) -> Configuration | N
             text("SELECT record FROM scoring.configuration WHERE place = 'active' LIMIT 1")
         )
     ).scalar_one_or_none()
-    return None if record is None else parse(msgspec.json.decode(record)["document"])
+    return None if record is None else _parsed(record)
+
+
+@lru_cache(maxsize=4)
+def _parsed(record: bytes) -> Configuration:
+    """Of a record that stays the same for days; while a new one spreads there are two."""
+    return parse(msgspec.json.decode(record)["document"])
 
 
 async def select_account(connection: AsyncConnection, account_id: str) -> str | None:
@@ -152,7 +159,8 @@ async def select_history(
 ) -> list[DayHealth]:
     """The first rows of an account's closed days, ascending, both ends included.
 
-    The table has a row where the health differs from the day before; here each day has one.
+    The table has a row where the health differs from the day before; here each day has one. So
+    each row stands for a day or more, and `limit` rows are enough.
     """
     rows = (
         await connection.execute(
@@ -166,9 +174,14 @@ async def select_history(
                 " WHERE a.account_id = :account_id AND h.day <= :last_day AND h.day >= coalesce("
                 " (SELECT max(day) FROM scoring.history b WHERE b.partition = a.partition"
                 " AND b.account_no = a.account_no AND b.day <= :first_day), 0)"
-                " ORDER BY h.day"
+                " ORDER BY h.day LIMIT :limit"
             ),
-            {"account_id": account_id, "first_day": first_day, "last_day": last_day},
+            {
+                "account_id": account_id,
+                "first_day": first_day,
+                "last_day": last_day,
+                "limit": limit,
+            },
         )
     ).all()
     days: list[DayHealth] = []
