@@ -20,6 +20,9 @@ BACKFILLED = "myaku.backfilled"
 RESERVED_PREFIX = "myaku."
 SIGNATURE_HEADER = "myaku-signature"
 
+SOURCES_MAX = 1_000
+"""A tick names so many sources at most: whoever writes a source per event means something else."""
+
 Mode = Literal["history", "live"]
 
 

@@ -1,16 +1,18 @@
-"""What all HTTP APIs share: errors as RFC 9457 problems, cursors of lists, ids in paths."""
+"""What all HTTP APIs share: errors as RFC 9457 problems, pages of lists, ids in paths."""
 
 import base64
 import binascii
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
+from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, StringConstraints
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +25,10 @@ LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
 WITHOUT_NUL = r"^[^\x00]*$"
 """What a text from outside must match that goes to the database."""
+
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Id = Annotated[str, InPath(pattern=WITHOUT_NUL)]
+Text = Annotated[str, StringConstraints(pattern=WITHOUT_NUL)]
 
 LOCKED = "55P03"
 """SQLSTATE: a lock was not to be had within `lock_timeout`."""
@@ -126,6 +132,13 @@ async def _on_lost(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_fault(_: Request, error: Exception) -> JSONResponse:
     return answer(500, "fault", "This is a fault of the service; its log says more.")
+
+
+class PageChoice(BaseModel, extra="forbid"):
+    """Which page of a list."""
+
+    cursor: str | None = None
+    limit: Limit = LIMIT_DEFAULT
 
 
 def page(data: list[Any], next_cursor: str | None) -> dict[str, Any]:

@@ -22,9 +22,8 @@ from shared import problems
 from shared.access import Keyring, Needs
 from shared.database import snapshot, transaction
 from shared.http import application
-from shared.problems import LIMIT_DEFAULT, LIMIT_MAX
+from shared.problems import PageChoice, Text
 
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Remark = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 
@@ -33,19 +32,17 @@ READ = [Depends(Needs("read"))]
 ACT = [Depends(Needs("act"))]
 
 
-class AlertFilters(BaseModel, extra="forbid"):
+class AlertFilters(PageChoice):
     """Which alerts; without `state` the open ones: firing and recovering."""
 
     state: Literal["pending", "firing", "recovering", "resolved"] | None = None
     severity: Literal["info", "warning", "critical"] | None = None
-    rule: str | None = None
-    owner: str | None = None
-    account_id: str | None = None
-    cursor: str | None = None
-    limit: Limit = LIMIT_DEFAULT
+    rule: Text | None = None
+    owner: Text | None = None
+    account_id: Text | None = None
 
 
-class NotificationFilters(BaseModel, extra="forbid"):
+class NotificationFilters(PageChoice):
     """Which notifications."""
 
     status: (
@@ -54,10 +51,8 @@ class NotificationFilters(BaseModel, extra="forbid"):
         ]
         | None
     ) = None
-    alert_id: str | None = None
-    destination: str | None = None
-    cursor: str | None = None
-    limit: Limit = LIMIT_DEFAULT
+    alert_id: Text | None = None
+    destination: Text | None = None
 
 
 class Acknowledgement(BaseModel, extra="forbid"):

@@ -3,9 +3,9 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest import store
-from services.ingest.refusals import SOURCES_MAX
 from services.ingest.ticks import Ticker
 from shared.database import snapshot, transaction
+from shared.events import SOURCES_MAX
 from shared.times import time_ms
 
 KEPT_EVERY_MS = 60_000

@@ -5,11 +5,8 @@ from typing import Any
 
 import msgspec
 
-from shared.events import USAGE_EVENTS
+from shared.events import SOURCES_MAX, USAGE_EVENTS
 from shared.native.event import name_fault
-
-SOURCES_MAX = 1_000
-"""A tick names so many sources at most: whoever writes a source per event means something else."""
 
 
 class Refusals:

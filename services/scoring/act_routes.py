@@ -9,10 +9,9 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from services.scoring.acts import TEXT_CHARACTERS_MAX, Acts
 from shared.access import Caller, Needs
 from shared.native.event import NAME_CHARACTERS_MAX
-from shared.problems import WITHOUT_NUL
+from shared.problems import WITHOUT_NUL, Id
 from shared.times import datetime_ms
 
-AccountId = Annotated[str, InPath(pattern=WITHOUT_NUL)]
 UserId = Annotated[str, InPath(pattern=WITHOUT_NUL, max_length=NAME_CHARACTERS_MAX)]
 Acting = Annotated[Caller, Depends(Needs("act"))]
 Erasing = Annotated[Caller, Depends(Needs("admin"))]
@@ -55,7 +54,7 @@ async def erase(user_id: UserId, _: Erasing, acts: Doing) -> dict[str, Any]:
 
 @routes.put("/v1/accounts/{account_id:encoded}/override", status_code=202)
 async def override(
-    account_id: AccountId, body: OverrideBody, caller: Acting, acts: Doing
+    account_id: Id, body: OverrideBody, caller: Acting, acts: Doing
 ) -> dict[str, Any]:
     """Set a score instead of the computed one, until it expires."""
     expires_ms = None if body.expires_at is None else datetime_ms(body.expires_at)
@@ -64,23 +63,21 @@ async def override(
 
 
 @routes.delete("/v1/accounts/{account_id:encoded}/override", status_code=202)
-async def end_override(account_id: AccountId, caller: Acting, acts: Doing) -> dict[str, Any]:
+async def end_override(account_id: Id, caller: Acting, acts: Doing) -> dict[str, Any]:
     """Let the computed score count again."""
     await acts.end_override(account_id, caller.author)
     return {"account_id": account_id, "override": None}
 
 
 @routes.post("/v1/accounts/{account_id:encoded}/close", status_code=202)
-async def close(
-    account_id: AccountId, body: CloseBody, caller: Acting, acts: Doing
-) -> dict[str, Any]:
+async def close(account_id: Id, body: CloseBody, caller: Acting, acts: Doing) -> dict[str, Any]:
     """Close an account: it leaves lists, figures and alerts; its history stays."""
     await acts.close(account_id, caller.author, body.reason)
     return {"account_id": account_id, "closed": True, "reason": body.reason}
 
 
 @routes.post("/v1/accounts/{account_id:encoded}/reopen", status_code=202)
-async def reopen(account_id: AccountId, caller: Acting, acts: Doing) -> dict[str, Any]:
+async def reopen(account_id: Id, caller: Acting, acts: Doing) -> dict[str, Any]:
     """Open a closed account again."""
     await acts.reopen(account_id)
     return {"account_id": account_id, "closed": False}

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Query, Response
-from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring import act_routes, success_routes, user_routes
@@ -19,37 +18,24 @@ from services.scoring.queries import (
     select_partitions,
     select_sources,
 )
-from services.scoring.reading import JSON, READ, AccountChoice, AccountId, Reading, chosen
+from services.scoring.reading import JSON, READ, AccountChoice, Reading, chosen
 from shared import problems
 from shared.access import Keyring
 from shared.http import application
-from shared.problems import LIMIT_DEFAULT, LIMIT_MAX
-
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+from shared.problems import Id, PageChoice
 
 
-class AccountFilters(AccountChoice):
+class AccountFilters(AccountChoice, PageChoice):
     """Which accounts, in which order."""
 
     sort: Literal["score", "-score", "change_7d", "change_28d", "account_id"] = "score"
-    cursor: str | None = None
-    limit: Limit = LIMIT_DEFAULT
 
 
-class SourcePage(BaseModel, extra="forbid"):
-    """Which page of the sources."""
-
-    cursor: str | None = None
-    limit: Limit = LIMIT_DEFAULT
-
-
-class DayRange(BaseModel, extra="forbid", validate_by_name=True):
+class DayRange(PageChoice, validate_by_name=True):
     """Which days of a history, both ends included."""
 
     first: Annotated[date | None, Query(alias="from")] = None
     last: Annotated[date | None, Query(alias="to")] = None
-    cursor: str | None = None
-    limit: Limit = LIMIT_DEFAULT
 
 
 class _Accounts(msgspec.Struct):
@@ -94,14 +80,14 @@ async def accounts(filters: Annotated[AccountFilters, Query()], reading: Reading
 
 
 @routes.get("/v1/accounts/{account_id:encoded}", dependencies=READ)
-async def account(account_id: AccountId, reading: Reading) -> Response:
+async def account(account_id: Id, reading: Reading) -> Response:
     """One account's health, as it was last published."""
     return Response(await _record(reading, account_id), media_type=JSON)
 
 
 @routes.get("/v1/accounts/{account_id:encoded}/history", dependencies=READ)
 async def history(
-    account_id: AccountId, days: Annotated[DayRange, Query()], reading: Reading
+    account_id: Id, days: Annotated[DayRange, Query()], reading: Reading
 ) -> dict[str, Any]:
     """The account's health at the end of each day, ascending; never rewritten."""
     next_day = problems.read_cursor(days.cursor, _NextDay)
@@ -123,7 +109,7 @@ async def partitions(reading: Reading) -> dict[str, Any]:
 
 
 @routes.get("/v1/sources", dependencies=READ)
-async def sources(page: Annotated[SourcePage, Query()], reading: Reading) -> dict[str, Any]:
+async def sources(page: Annotated[PageChoice, Query()], reading: Reading) -> dict[str, Any]:
     """Where events come from, and whether each source is heard of as often as it should be."""
     after = problems.read_cursor(page.cursor, _AfterSource)
     found = await select_sources(reading, after.source if after else None, page.limit + 1)

@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
-from fastapi import Path as InPath
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.queries import FILTERS, select_bands
 from shared.access import Needs
 from shared.database import snapshot
-from shared.problems import WITHOUT_NUL, Problem
+from shared.problems import Problem, Text
 
 JSON = "application/json"
-Text = Annotated[str, StringConstraints(pattern=WITHOUT_NUL)]
-AccountId = Annotated[str, InPath(pattern=WITHOUT_NUL)]
 Level = Annotated[int, Field(ge=0, le=9)]
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query
 
 from services.scoring.acts import unknown_account
 from services.scoring.queries import select_account, select_configuration
-from services.scoring.reading import READ, AccountChoice, AccountId, Reading, chosen
+from services.scoring.reading import READ, AccountChoice, Reading, chosen
 from services.scoring.success_queries import CellCounts, select_cells, select_problems
 from shared import problems
 from shared.configuration import Matrix
-from shared.problems import Problem
+from shared.problems import Id, Problem
 
 routes = APIRouter()
 
@@ -51,7 +51,7 @@ def _shown(matrix: Matrix, counts: CellCounts) -> dict[str, Any]:
 
 
 @routes.get("/v1/accounts/{account_id:encoded}/success-map", dependencies=READ)
-async def success_map(account_id: AccountId, reading: Reading) -> dict[str, Any]:
+async def success_map(account_id: Id, reading: Reading) -> dict[str, Any]:
     """The account's problems: how each stands, and which team does what about it."""
     if await select_account(reading, account_id) is None:
         raise unknown_account(account_id)

@@ -4,8 +4,6 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from fastapi import Path as InPath
-from pydantic import BaseModel
 
 from services.scoring.acts import unknown_account
 from services.scoring.queries import select_account
@@ -13,24 +11,13 @@ from services.scoring.reading import READ, Reading
 from services.scoring.user_queries import place, select_memberships, select_users
 from shared import problems
 from shared.configuration.values import RankName
-from shared.problems import LIMIT_DEFAULT, LIMIT_MAX, Problem
-
-Id = Annotated[str, InPath(pattern=problems.WITHOUT_NUL)]
+from shared.problems import Id, PageChoice, Problem
 
 
-class UserFilters(BaseModel, extra="forbid"):
+class UserFilters(PageChoice):
     """Which users of an account."""
 
     rank: RankName | None = None
-    cursor: str | None = None
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
-
-
-class AccountPage(BaseModel, extra="forbid"):
-    """Which page of a user's accounts."""
-
-    cursor: str | None = None
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -65,7 +52,7 @@ async def users(
 
 @routes.get("/v1/users/{user_id:encoded}", dependencies=READ)
 async def user(
-    user_id: Id, page: Annotated[AccountPage, Query()], reading: Reading
+    user_id: Id, page: Annotated[PageChoice, Query()], reading: Reading
 ) -> dict[str, Any]:
     """A user in each account where they were seen: rank, score, and what earned the points."""
     after = problems.read_cursor(page.cursor, _AfterAccount)

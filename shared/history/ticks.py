@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from shared.events import USAGE_EVENTS, Tick
+from shared.events import SOURCES_MAX, USAGE_EVENTS, Tick
 from shared.history.lines import NO_TIME, Line, head
 from shared.times import iso_time
-
-SOURCES_MAX = 1_000
-"""A tick names so many sources at most: whoever writes a source per event means something else."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)

@@ -141,6 +141,8 @@ async def test_acts_are_done_once_at_the_partitions_clock_and_kept(
         ("GET", "/v1/alerts?state=open", None, 422, "invalid_request"),
         ("GET", "/v1/alerts?colour=red", None, 422, "invalid_request"),
         ("GET", "/v1/alerts?limit=501", None, 422, "invalid_request"),
+        ("GET", "/v1/alerts?rule=a%00b", None, 422, "invalid_request"),
+        ("GET", "/v1/notifications?alert_id=a%00b", None, 422, "invalid_request"),
         ("GET", "/v1/notifications?cursor=%21", None, 400, "bad_cursor"),
         ("GET", "/v1/nothing", None, 404, "not_found"),
     ],

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from services.scoring.engine import RawRecord, State, advance, decode
-from services.scoring.engine.sources import SLOTS, SOURCES_MAX
+from services.scoring.engine.sources import SLOTS
+from shared.events import SOURCES_MAX
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, HOUR, START, Record, at, config, event, tick
 from tests.scoring.twins import Said, both, by_engine, by_oracle

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scoring.engine.calendar import calendar
-from shared.events import Tick
+from shared.events import SOURCES_MAX, Tick
 from shared.history.lines import NO_TIME, Line
-from shared.history.ticks import SOURCES_MAX, midnights, with_ticks
+from shared.history.ticks import midnights, with_ticks
 from shared.times import iso_time, time_ms
 
 UTC = ZoneInfo("UTC")

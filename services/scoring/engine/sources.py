@@ -13,14 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.engine.table import IntArray, distinct
-from shared.events import Tick
+from shared.events import SOURCES_MAX, Tick
 from shared.times import time_ms
 
 SLOTS = 64
 """The first 63 sources that a partition hears of have a slot of their own; all others share one."""
-
-SOURCES_MAX = 1_000
-"""So many are told apart: whoever writes a source per event means something else."""
 
 GAP_MS = 3_600_000
 """Live ticks of a source partition further apart than this have a gap between them."""
