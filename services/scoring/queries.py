@@ -24,7 +24,10 @@ SORTS = {
     "change_28d": "coalesce(change_28d, 1e9)",
     "account_id": "0::float8",
 }
-"""The worst first, what is unknown last; accounts of equal value by their id."""
+"""The worst first, what is unknown last; accounts of equal value by their id.
+
+Only the list by id has an index: docs/decisions/0009 says why.
+"""
 
 OPEN = "profile->'closed' IS DISTINCT FROM 'true'"
 """Accounts that are not closed."""
@@ -49,7 +52,10 @@ async def select_accounts(
     conditions, values = conditions_of(filters)
     values["limit"] = limit
     if after is not None:
-        conditions.append(f'({SORTS[sort]}, account_id COLLATE "C") > (:after_value, :after_id)')
+        columns, places = f'{SORTS[sort]}, account_id COLLATE "C"', ":after_value, :after_id"
+        if sort == "account_id":  # as its index has it
+            columns, places = 'account_id COLLATE "C"', ":after_id"
+        conditions.append(f"({columns}) > ({places})")
         values |= {"after_value": after.value, "after_id": after.account_id}
     rows = await connection.execute(
         text(
@@ -77,7 +83,7 @@ def _condition(name: str) -> str:
     if name == "band":
         return "band = ANY(:band)"
     if name == "q":
-        return "(account_id ILIKE :q OR profile->>'name' ILIKE :q)"
+        return "(account_id COLLATE \"default\" ILIKE :q OR profile->>'name' ILIKE :q)"
     if name in SUCCESS_FILTERS:
         return (
             "EXISTS (SELECT FROM scoring.success c WHERE c.partition = h.partition"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 import pytest_asyncio
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from services.scoring.api import create_app
 from services.scoring.engine import RawRecord, State, advance, decode
@@ -116,12 +116,28 @@ async def test_pages_neither_skip_nor_repeat(
         ({"q": "zoë"}, 6),
         ({"q": "ACCOUNT-1"}, 10),
         ({"q": "会社"}, 1),
+        ({"q": "ÜNÏCODE"}, 1),
         ({"csm": "' OR '1'='1"}, 0),
         ({"q": "'; DROP TABLE"}, 1),
     ],
 )
 async def test_filters(client: httpx2.AsyncClient, query: dict[str, str], count: int) -> None:
     assert len(await whole(client, "/v1/accounts", limit=4, **query)) == count
+
+
+async def test_no_index_of_health_moves_with_a_score(database_url: str) -> None:
+    """docs/decisions/0009: an update that changes an indexed column writes every index anew."""
+    engine = database.create(database_url)
+    async with database.snapshot(engine) as connection:
+        found = await connection.execute(
+            text(
+                "SELECT pg_get_indexdef(indexrelid) FROM pg_index"
+                " WHERE indrelid = 'scoring.health'::regclass"
+            )
+        )
+        indexed = {definition.partition(" USING btree ")[2] for (definition,) in found}
+    await engine.dispose()
+    assert indexed == {"(account_id)", "(partition, account_no)", "(((profile ->> 'csm'::text)))"}
 
 
 async def test_several_bands_are_one_list_the_worst_first(client: httpx2.AsyncClient) -> None:
