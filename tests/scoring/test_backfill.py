@@ -12,10 +12,19 @@ from services.scoring.backfill.kept_log import Reading
 from services.scoring.backfill.seen_files import SeenFiles
 from services.scoring.backfill.waiting import WaitingPartition, WaitingSignal
 from services.scoring.engine import Effects, RawRecord, State, advance, decode
+from services.scoring.engine.calendar import iso_day
 from services.scoring.engine.state import ALWAYS_KNOWN, ActiveDays, Latest, OpenKeys
 from services.scoring.engine.sums import DaySums
 from services.scoring.engine.users.state import UserDays
-from shared.events import BACKFILLED, CONFIG, TICK, Backfilled, decode_health, encode
+from shared.events import (
+    BACKFILLED,
+    CONFIG,
+    TICK,
+    Backfilled,
+    Crossing,
+    decode_health,
+    encode,
+)
 from tests.scoring.random_log import (
     DAY_MS,
     START_MS,
@@ -191,9 +200,10 @@ def with_exports() -> dict[str, Any]:
     )
 
 
-def _document(metrics: dict[str, Any]) -> dict[str, Any]:
+def _document(metrics: dict[str, Any], good: int = 10) -> dict[str, Any]:
+    """One measure of each metric, which is as good as can be at the value `good`."""
     found = small()
-    measures = {name: {"weight": 1, "curve": [[0, 0], [10, 100]]} for name in metrics}
+    measures = {name: {"weight": 1, "curve": [[0, 0], [good, 100]]} for name in metrics}
     card = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
     found["scorecards"] |= {"metrics": metrics, "scorecards": [card]}
     found["engagement"] = {}
@@ -225,6 +235,30 @@ def test_what_becomes_known_is_published_as_the_scorecard_s_doing(tmp_path: Path
     later = event("x", START_MS + 40 * DAY_MS + 130_000, type="exported")
     again = newest(advanced(state, numbered([later, tick(START_MS + 40 * DAY_MS + 180_000)])))
     assert {driver.cause for driver in again.drivers} == {"events"}
+
+
+def test_what_silence_leads_to_is_foreseen_by_what_became_known(tmp_path: Path) -> None:
+    """By uses alone it would be on the 48th day; with the exports of before on the 67th."""
+    uses = {"uses": {"count": "*", "window": "28d"}}
+    more = uses | {"exports": {"count": "exported", "window": "60d"}}
+    at_ms = START_MS + 40 * DAY_MS
+    rest = [config(_document(more, good=2)), tick(at_ms + 60_000)]
+    log = [config(_document(uses, good=2)), *history()[1:], *rest]
+    state, twin = State(PARTITION, 7), State(PARTITION, 7)
+    assert newest(advanced(state, numbered(log))).crosses == Crossing("watch", _day(48))
+    let_in(state, read(wait_of(state), log, tmp_path, 100))
+    told = newest(advanced(state, numbered([tick(at_ms + 120_000)]))).crosses
+
+    from_the_first = [rest[0], *history()[1:], rest[1]]
+    assert newest(advanced(twin, numbered(from_the_first))).crosses == told
+    closed = [row for day in range(41, 70) for row in advanced(
+        state, numbered([tick(START_MS + day * DAY_MS)])).history]  # fmt: skip
+    first = next(row for row in closed if row.band == "watch")
+    assert told == Crossing("watch", iso_day(first.day)) == Crossing("watch", _day(67))
+
+
+def _day(number: int) -> str:
+    return iso_day(START_DAY + number)
 
 
 def test_what_was_taken_in_is_not_taken_in_again(tmp_path: Path) -> None:

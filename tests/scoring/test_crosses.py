@@ -15,11 +15,11 @@ from services.scoring.engine.evaluate import evaluate
 from services.scoring.engine.forecast.crosses import foresee
 from services.scoring.engine.sources import Sources
 from shared.configuration.files import SHIPPED, read_document
-from tests.scoring.documents import documents
+from tests.scoring.documents import document, documents
 from tests.scoring.histories import DAY, HOUR, START, Record, batches, config, event, tick
 from tests.scoring.histories import at as at_time
 from tests.scoring.test_engine import examples
-from tests.scoring.twins import Engine, by_engine, by_oracle
+from tests.scoring.twins import Engine, both, by_engine, by_oracle
 
 ACCOUNTS = ("acme", "ñandú", "zeta")
 FIRST_DAY = date(1970, 1, 1)
@@ -127,6 +127,22 @@ def test_silence_leads_into_a_lower_band_on_that_day_and_not_before(data: st.Dat
         bands = [history[name, closed][1] for closed in range(first, first + 120)]
         lower = [at for at, each in enumerate(bands) if is_lower(each, state.plan.band(score))]
         assert (day, band) == ((first + lower[0], bands[lower[0]]) if lower else (-1, None))
+
+
+def test_a_record_whose_score_has_vanished_foresees_nothing() -> None:
+    """There is nothing to compare with on the 14th day, and on the 15th there is again."""
+    metrics = {
+        "uses": {"count": "*", "window": "7d"},
+        "change": {"change": "uses", "against": "7d"},
+    }
+    used = [event("acme", START + day * DAY + HOUR, id=str(day)) for day in (0, 8)]
+    nights = [tick(START + day * DAY) for day in range(1, 17)]
+    measures = {"change": {"weight": 1, "curve": [[-1, 0], [0, 100]]}}
+    card = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
+    said = both(config(document(metrics, card)), tick(START), *used, *nights)
+    told = [(one["score"], one["crosses"]) for key, one in said.outbox if key == "acme"]
+    foreseen = {"band": "critical", "on": "2024-03-05", "if": "silent"}
+    assert told[-3:] == [(100.0, foreseen), (None, None), (0.0, None)]
 
 
 def is_lower(band: str | None, than: str | None) -> bool:
