@@ -253,7 +253,8 @@ class Oracle:
         assert self.rules is not None
         self.sources.judge(self.rules.declared, t)
         for account in self.in_order():
-            stale = self.sources.touch(account.id, self.r) and in_force(account, t) is None
+            account.unheard = self.sources.touch(account.id, self.r)
+            stale = account.unheard and in_force(account, t) is None
             before, account.stale = account.stale, stale
             if stale and not before:
                 self.publish(account, self.evaluate(account, self.r), self.r, t)
@@ -264,12 +265,12 @@ class Oracle:
         assert self.rules is not None
         if has_ranks(self.rules) and usage_is_known(self.rules, r):
             self.ranked = True
-            for account in [account for account in self.in_order() if not account.stale]:
+            for account in [account for account in self.in_order() if not account.unheard]:
                 changes = close_ranks(self.rules, account, r)
                 self.ranks += [change | {"as_of": rfc3339(midnight)} for change in changes]
         for account in self.accounts.values():
             account.ranks_known = self.ranked
-            if has_ranks(self.rules) and not account.stale:
+            if has_ranks(self.rules) and not account.unheard:
                 find_key_users(self.rules, account, r)
 
     # -- events

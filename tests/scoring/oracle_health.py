@@ -34,6 +34,7 @@ class Scored(Successful):
     time_parts: Counter[str] = field(default_factory=Counter)
     history: dict[int, Evaluation] = field(default_factory=dict)
     override: Fact | None = None
+    unheard: bool = False
     stale: bool = False
     published_stale: bool = False
     stale_days: set[int] = field(default_factory=set)

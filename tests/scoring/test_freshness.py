@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from services.scoring.engine import RawRecord, State, advance, decode
 from services.scoring.engine.sources import SLOTS
@@ -142,6 +143,44 @@ def test_an_overridden_score_is_not_held() -> None:
     )
     stale = [stale for _, _, stale in records(said)]
     assert (stale[0], False in stale, stale[-1]) == (True, True, True)
+
+
+def told_of_users(*, overridden: bool, **every: str) -> tuple[list[str | None], list[str]]:
+    """The ranks of who uses the product for two days and then no more, and signals of it."""
+    usage = {"of": "*", "window": "4d", "full_days": 2, "points": 60}
+    needs = {"SS": {"score": 100}, "S": {"score": 60}, "A": {"score": 50}, "B": {"score": 40}}
+    product = {
+        **SETTINGS["product"],
+        "sources": {name: {"expected_every": text} for name, text in every.items()},
+        "signals": {"key_user": {"quiet_after": "3d"}},
+    }
+    engagement = {"usage": usage, "ranks": {**needs, "C": {"score": 30}}}
+    used = [
+        event("acme", START + day * DAY + HOUR, id=str(day), user_id="ana", source="web")
+        for day in (0, 1)
+    ]
+    end = at(START + 99 * DAY)
+    override = event(
+        "acme", START + 2 * DAY, "account.overridden", source="api",
+        properties={"score": 42, "author": "bo", "reason": "known", "expires_at": end},
+    )  # fmt: skip
+    newest = {"web": at(START + DAY + HOUR)}
+    said = both(
+        config({**SETTINGS, "product": product, "engagement": engagement}),
+        tick(START),
+        *used,
+        *([override] if overridden else []),
+        *[tick(START + day * DAY, newest=newest) for day in range(2, 13)],
+    )
+    signals = [signal["kind"] for _, one in said.outbox for signal in one.get("signals", ())]
+    return [one["rank"] for one in said.ranks], signals
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_users_stay_as_they_are_while_their_source_is_silent(*, overridden: bool) -> None:
+    away = told_of_users(overridden=overridden)
+    assert away == (["C", "S", "D"], ["key_user_quiet"])
+    assert told_of_users(overridden=overridden, web="2d") == (["C", "S"], [])
 
 
 def test_a_tick_ahead_of_the_clock_is_believed_when_the_clock_comes_to_it() -> None:

@@ -30,6 +30,7 @@ ARRAYS = {
     "backfilled": False,
     "cards": 0,
     "news": False,
+    "unheard": False,
     "stale": False,
     "closed_tenths": NO_SCORE,
     "history": -2,

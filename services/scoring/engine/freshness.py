@@ -52,7 +52,9 @@ def turn_stale(state: State, at_ms: int, effects: Effects) -> IntArray:
     accounts, count = state.accounts, state.accounts.count
     learn_until(state.sources, at_ms, effects.sources)
     _judge(state, state.plan.rhythms_ms, at_ms, effects)
-    stale = _touched_by_stale(state)
+    accounts.unheard[:count] = _touched_by_stale(state)
+    stale = accounts.unheard[:count].copy()
+    stale[list(accounts.overrides)] = False  # no silence lowers a score that a person has set
     before = accounts.stale[:count].copy()
     accounts.stale[:count] = stale
     accounts.touched[:count] |= before & ~stale
@@ -69,14 +71,10 @@ def _judge(state: State, rhythms_ms: Mapping[str, int], at_ms: int, effects: Eff
 
 
 def _touched_by_stale(state: State) -> BoolArray:
-    """Which accounts had an event of a stale source inside the horizon. [account]
-
-    One whose score a person has set is not: no silence lowers it.
-    """
+    """Which accounts had an event of a stale source inside the horizon. [account]"""
     sources, count = state.sources, state.accounts.count
     slots = sorted({one.slot for one in sources.known.values() if one.status == "stale"})
     make_room(sources, max(slots, default=-1) + 1, count)
     oldest = state.day - HORIZON_DAYS
     touched: BoolArray = np.any(sources.days[slots, :count] >= oldest, axis=0)
-    touched[list(state.accounts.overrides)] = False
     return touched

@@ -134,7 +134,10 @@ class Accounts:
     """The kept log was read for a signal since the last publication."""
     differs: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
     """Must be published whatever the score: never was, other profile, other revision."""
+    unheard: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """Had an event of a source that is stale now."""
     stale: BoolArray = field(default_factory=lambda: np.zeros(16, bool))
+    """Unheard, and no override is in force."""
     cards: NDArray[np.int16] = field(default_factory=lambda: np.zeros((16, 4), np.int16))
     """[account, whole]: the scorecard, by how the onboarding stands."""
     closed_tenths: IntArray = field(

@@ -18,7 +18,8 @@ def find_key_users(state: State, effects: Effects) -> None:
     """What a close tells of key users; the running day is the one that begins.
 
     A user is one as long as the rank is S or SS, and afterwards until seen without it: who falls
-    silent loses the rank before it is told. Users of stale accounts stay as they are.
+    silent loses the rank before it is told. Where a source of an account is stale, its users
+    stay as they are.
     """
     assert state.plan is not None
     if state.plan.engagement is None:
@@ -26,7 +27,7 @@ def find_key_users(state: State, effects: Effects) -> None:
     users, used, closed = state.users, state.users.count, state.day - 1
     is_key = users.ranks[:used].view(np.uint8) <= LEAST  # NO_RANK reads 255
     looked = np.flatnonzero(is_key | (users.watches[:used] != NOT_WATCHED))
-    looked = looked[~state.accounts.stale[users.owners[looked]]]
+    looked = looked[~state.accounts.unheard[users.owners[looked]]]
     last, was = users.last_days[looked], users.watches[looked].astype(np.int64)
     is_silent = closed - last >= state.plan.success.signals.quiet_days
     is_told = was > NOT_WATCHED

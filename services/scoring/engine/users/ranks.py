@@ -79,8 +79,8 @@ def rank_users(state: State, as_of_ms: int, effects: Effects) -> None:
     """What a close changes of the ranks; the running day is the one that begins.
 
     A rank changes when this close and the one before agree on another; a first rank needs this
-    one alone. Who has the lowest and was not seen in the horizon has none any more. Where an
-    account is stale, its users stay as they are.
+    one alone. Who has the lowest and was not seen in the horizon has none any more. Where a
+    source of an account is stale, its users stay as they are, also while its score is overridden.
     """
     assert state.plan is not None
     plan, users = state.plan.engagement, state.users
@@ -92,7 +92,7 @@ def rank_users(state: State, as_of_ms: int, effects: Effects) -> None:
         return
     users.ranked = True
     wanted = np.flatnonzero(_to_look_at(state, plan))
-    held = state.accounts.stale[users.owners[wanted]]
+    held = state.accounts.unheard[users.owners[wanted]]
     users.look[wanted[held]] = True
     users.look_at_all = False
     looked = wanted[~held]
