@@ -22,6 +22,8 @@ from shared.events import Driver, Health
 from shared.times import iso_time
 
 REASONS_MAX = 3
+POINTS_MIN = 0.05
+"""What moved the score by less reads 0.0, and is no reason."""
 FIRES: frozenset[str] = frozenset({"opened", "reopened", "raised"})
 """Kinds of notes that something fires."""
 ENDS: frozenset[str] = frozenset({"resolved", "closed"})
@@ -77,7 +79,7 @@ def reasons(facts: Facts) -> list[Reason]:
     moved = [
         (round(part, 2) * facts.sign, measure)
         for measure, part in parts.items()
-        if round(part * facts.sign, 2) < 0
+        if round(part * facts.sign, 2) <= -POINTS_MIN
     ]
     told = [each for each in moved if each[1] in suspects] or moved
     return [

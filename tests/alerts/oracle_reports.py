@@ -145,7 +145,7 @@ def reasons(
     now = {driver["measure"]: driver for driver in health["drivers"]}
     if reference is None:
         moved = [(sign * round(now[name]["change"], 2), name) for name in now]
-        blamed = [each for each in moved if each[0] < 0]
+        blamed = [each for each in moved if each[0] <= -0.05]
     else:
         level = reference["score"]
         then = {driver["measure"]: driver for driver in reference["drivers"]}
@@ -153,7 +153,7 @@ def reasons(
         for name in {*now, *then}:
             part = held(now.get(name), level) - held(then.get(name), level)
             moved.append((sign * round(part, 2), name))
-        worse = [each for each in moved if each[0] < 0]
+        worse = [each for each in moved if each[0] <= -0.05]
         bad = [each for each in worse if does_badly(now.get(each[1]), level, direction)]
         blamed = bad or worse
     return [(name, sign * change) for change, name in sorted(blamed)][:3]

@@ -86,6 +86,16 @@ WELL = health(
             ],
             id="what did well is measured no more",
         ),
+        pytest.param(
+            health(
+                ("days_silent", 9, 60, 0.64),
+                ("login_rate_28d", 0.8, 90, 0.3),
+                ("features_28d", 2, 40, 0.06),
+                ("nps", 7, 84, 0.0042),
+            ),
+            ["Days silent is 9 (was 0), which costs 25.2 points."],
+            id="an answer that counts for next to nothing",
+        ),
     ],
 )
 def test_reasons_name_what_got_worse(now: Health, expected: list[str]) -> None:
