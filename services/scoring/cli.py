@@ -55,7 +55,11 @@ def register(app: typer.Typer) -> None:
             Path, typer.Option(envvar="MYAKU_CONFIG_DIR", help="The configuration directory.")
         ] = SHIPPED,
         against: Annotated[
-            Path | None, typer.Option(help="A second configuration, compared with the first.")
+            Path | None,
+            typer.Option(
+                help="A second configuration, compared with the first on the accounts that the"
+                " first one's `active` says are in use."
+            ),
         ] = None,
         report: Annotated[
             Path | None, typer.Option(help="Write a page (HTML) that anyone can read.")

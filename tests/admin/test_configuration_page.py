@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from shared.configuration import Signals
 from shared.configuration.files import SHIPPED, read_document
 from tests.admin.commands import myaku
 from tests.scoring.histories import DAY, HOUR, START, config, event, tick
@@ -87,6 +89,11 @@ async def test_a_secret_that_is_missing_is_a_warning(directory: Path) -> None:
     assert said.error == "Warning: nothing will be sent to crm until MYAKU_SECRET_CRM is set.\n"
     quiet = await myaku("config", "check", str(directory), MYAKU_SECRET_CRM="whsec_x")
     assert quiet.error == ""
+
+
+def test_the_signals_are_as_where_nothing_is_said_of_them() -> None:
+    (said,) = [text for text in blocks("yaml") if text.startswith("signals:")]
+    assert msgspec.yaml.decode(said, type=dict[str, Signals]) == {"signals": Signals()}
 
 
 def test_every_file_is_in_the_table() -> None:
