@@ -32,7 +32,10 @@ from shared.runtime import UserError
 from shared.settings import Settings
 
 MARKED_TOPICS = (USAGE_ACCEPTED, HEALTH_CHANGES)
-COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * 86_400_000)}
+WEEK_MS = 7 * 86_400_000
+COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(WEEK_MS)}
+KEPT_A_WEEK = {"cleanup.policy": "delete", "retention.ms": str(WEEK_MS)}
+"""What tells of users under their account's key: compacted, it would keep one of them."""
 FIRST_RECORD_SECONDS = 10
 
 
@@ -48,7 +51,7 @@ async def create_log(
         USAGE_ACCEPTED: (partitions, {"retention.ms": "-1"}),
         USAGE_REJECTED: (1, {}),
         HEALTH_CHANGES: (partitions, COMPACTED),
-        ENGAGEMENT_CHANGES: (partitions, COMPACTED),
+        ENGAGEMENT_CHANGES: (partitions, KEPT_A_WEEK),
     }
     await _create_topics(settings, wanted)
     sender = kafka.producer(settings)

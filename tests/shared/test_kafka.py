@@ -5,11 +5,14 @@ import time
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared import kafka, topics
 from shared.configuration import revision
 from shared.events import (
     CONFIG,
+    ENGAGEMENT_CHANGES,
     HEALTH_CHANGES,
     USAGE_ACCEPTED,
     USAGE_EVENTS,
@@ -47,6 +50,23 @@ async def read(settings: Settings, topic: str, partition: int) -> list[tuple[byt
         found += [(record.key, record.value) for record in batch.get(place, [])]
     await consumer.stop()
     return found
+
+
+async def options(settings: Settings, topic: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    wanted = ConfigResource(ConfigResourceType.TOPIC, topic)
+    answers = await admin.describe_configs([wanted])
+    await admin.close()
+    entries = [entry for answer in answers for one in answer.resources for entry in one[4]]
+    return {name: value for name, value, *_ in entries}
+
+
+async def test_only_what_has_one_record_a_key_is_compacted(settings: Settings) -> None:
+    await create(settings, "log-1")
+    assert (await options(settings, HEALTH_CHANGES))["cleanup.policy"] == "compact"
+    ranks = await options(settings, ENGAGEMENT_CHANGES)  # many users under an account's key
+    assert (ranks["cleanup.policy"], ranks["retention.ms"]) == ("delete", "604800000")
 
 
 async def test_the_first_to_make_a_log_names_it(settings: Settings) -> None:
