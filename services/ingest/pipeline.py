@@ -26,7 +26,7 @@ from services.ingest.accept import (
 )
 from services.ingest.erasures import erase, erased_among
 from services.ingest.owned import Owned, keep_sources, remember_sources
-from services.ingest.parking import sweep
+from services.ingest.parking import Sweeper
 from services.ingest.publish import Publisher
 from services.ingest.refusals import Refusals, source_of
 from services.ingest.ticks import Progress
@@ -162,18 +162,23 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _gather(self, readings: Sequence[Reading], batch: Batch) -> Known:
         """What is known of the users whom the batch needs, read in one moment."""
-        needed, joining = users(readings)
-        if not needed:
+        whom = users(readings)
+        if not whom.named:
             return Known()
+        known, joining = Known(), whom.joining
         async with snapshot(self.database) as connection:
-            memberships = Memberships(await store.memberships_of(connection, needed))
-            partitions = [place.partition for place in batch]
-            parked = await store.parked_of(connection, partitions, joining) if joining else []
-            erased = await erased_among(connection, needed, self._secret_key)
-        return Known(memberships, parked, erased)
+            known.erased = await erased_among(connection, whom.named, self._secret_key)
+            if whom.needed:
+                found = await store.memberships_of(connection, whom.needed)
+                known.memberships = Memberships(found)
+            if joining:
+                partitions = [place.partition for place in batch]
+                known.parked = await store.parked_of(connection, partitions, joining)
+        return known
 
     async def _sweep(self, partition: int, tick_ms: int) -> None:
-        await sweep(self.database, self.publisher, partition, tick_ms, self.now_ms())
+        sweeper = Sweeper(self.database, self.publisher, self._secret_key, self.now_ms())
+        await sweeper.sweep(partition, tick_ms)
 
     async def _commit(self, batch: Batch) -> None:
         """Move the group's offsets past what is acknowledged, where the partition is still ours."""

@@ -1,13 +1,15 @@
 """A person is erased: what ingest knows of the user goes, and does not come back."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
+from aiokafka import ConsumerRecord
 from sqlalchemy import text
 
 from shared import database, kafka
 from shared.database import snapshot
-from shared.events import USAGE_EVENTS, Erasure
+from shared.events import USAGE_EVENTS, Erasure, Tick
 from shared.settings import Settings
 from shared.times import iso_time
 from tests.conftest import settings_for
@@ -16,6 +18,7 @@ from tests.ingest.running import NOW_MS, Log, committed, event, ids, ingesting, 
 HOUR_MS = 3_600_000
 BEFORE = iso_time(NOW_MS - 2 * HOUR_MS)
 ERASED = iso_time(NOW_MS - HOUR_MS)
+LATER = iso_time(NOW_MS - HOUR_MS // 2)
 ERASURE = Erasure("u", ERASED)
 
 
@@ -25,6 +28,12 @@ def joined(name: str, time: str, user: str = "u", account: str = "a") -> bytes:
 
 def orphan(name: str, time: str, user: str = "u") -> bytes:
     return event(id=name, account_id=None, user_id=user, time=time)
+
+
+def users(records: Sequence[ConsumerRecord]) -> dict[str, str | None]:
+    """Whom each event names, by its id."""
+    bodies = [json.loads(record.value) for record in records]
+    return {body["id"]: body.get("user_id") for body in bodies if "id" in body}
 
 
 async def kept(settings: Settings) -> dict[str, list[str]]:
@@ -72,6 +81,8 @@ async def test_memberships_of_before_go_and_do_not_come_back(
         joined("late", BEFORE),
         orphan("e2", BEFORE),
         event(id="named", account_id="a", user_id="u", time=BEFORE),
+        event(id="of v", account_id="a", user_id="v", time=BEFORE),
+        event(id="later", account_id="a", user_id="u", time=LATER),
     ]
     async with log(settings) as broker:
         for group in [[one] for one in records] if apart else [records]:
@@ -83,8 +94,9 @@ async def test_memberships_of_before_go_and_do_not_come_back(
             assert [json.loads(one.value) for one in erasures] == [
                 {"type": "user.erased", "user_id": "u", "time": ERASED}
             ]
-        accepted = [name for name in ids(await broker.all_accepted()) if name != "user.erased"]
-        assert accepted == ["j1", "other", "late", "named"]
+        assert users(await broker.all_accepted()) == {
+            "j1": "u", "other": "v", "late": None, "named": None, "of v": "v", "later": "u",
+        }  # fmt: skip
         rejected = await broker.rejected()
         assert [json.loads(one.value)["id"] for one in rejected] == ["e1", "e2"]
         assert await kept(settings) == {"membership": ["v"], "parked": [], "erased": [ERASED]}
@@ -92,10 +104,9 @@ async def test_memberships_of_before_go_and_do_not_come_back(
 
 async def test_who_comes_again_is_somebody_new(kafka_address: str, database_url: str) -> None:
     settings = settings_for(kafka_address, database_url, clock="events")
-    after = iso_time(NOW_MS - HOUR_MS // 2)
     async with log(settings) as broker:
-        await write(broker, joined("j1", BEFORE), ERASURE, joined("j2", after, account="b"),
-                    orphan("e", after))  # fmt: skip
+        await write(broker, joined("j1", BEFORE), ERASURE, joined("j2", LATER, account="b"),
+                    orphan("e", LATER))  # fmt: skip
         await through(settings, broker)
         events = [json.loads(one.value) for one in await broker.all_accepted()]
         assert {one["id"]: one["account_id"] for one in events if "id" in one} == {
@@ -118,6 +129,22 @@ async def test_what_waits_for_the_user_goes_in_every_source_partition(
         await through(settings, broker)
         assert (await kept(settings))["parked"] == ["v1"]
         assert "e1" not in ids(await broker.all_accepted())
+
+
+@pytest.mark.parametrize("partition", [0, 1], ids=["where it joins", "at the next tick"])
+async def test_what_waited_of_before_follows_somebody_new_without_a_name(
+    kafka_address: str, database_url: str, partition: int
+) -> None:
+    """It came after the erasure was asked for, and before its record."""
+    settings = settings_for(kafka_address, database_url, clock="events")
+    async with log(settings, sources=2) as broker:
+        await write(broker, orphan("e", BEFORE), partition=partition)
+        await through(settings, broker)
+        await write(broker, ERASURE, joined("j", LATER))
+        await through(settings, broker)
+        await broker.send_signed(Tick(1, 2, iso_time(NOW_MS), "history"), 1)
+        await through(settings, broker)
+        assert users(await broker.all_accepted()) == {"j": "u", "e": None}
 
 
 async def test_only_a_signed_erasure_is_one(kafka_address: str, database_url: str) -> None:

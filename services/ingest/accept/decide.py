@@ -82,13 +82,14 @@ class Outcome:
         return bool(self.memberships.changed or self.erased.new or waiting)
 
     def accept(self, event: Event, partition: int) -> None:
-        """Pass an event on that has its account."""
+        """Pass an event on that has its account; one of before an erasure names nobody."""
         assert event.account_id is not UNSET
+        if self.erased.covers(event):
+            event.user_id = UNSET
         if event.type == JOINED:
             self._complete(event)
         self.accepted.append((event.account_id, event.account_id.encode(), encode(event)))
-        if not self.erased.covers(event):
-            self.memberships.follow(event)
+        self.memberships.follow(event)
         source = (partition, event.source)
         self.newest_event[source] = max(self.newest_event.get(source, ""), event.time)
 

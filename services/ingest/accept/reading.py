@@ -1,6 +1,7 @@
 """Reading: each record of a batch by itself, before what is known of users is asked for."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import UNSET
@@ -42,18 +43,30 @@ def read(record: SourceRecord, received_ms: int, rules: SigningRules) -> Reading
     return Reading(record, body)
 
 
-def users(readings: Iterable[Reading]) -> tuple[set[str], set[str]]:
-    """Those whose memberships the batch needs, and of them those who join an account in it."""
-    needed: set[str] = set()
-    joining: set[str] = set()
+@dataclass
+class Users:
+    """The users of a batch."""
+
+    named: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+    """Those whose memberships the batch needs."""
+    joining: set[str] = field(default_factory=set)
+    """Of them those who join an account in it."""
+
+
+def users(readings: Iterable[Reading]) -> Users:
+    """Whom the batch is about."""
+    found = Users()
     for reading in readings:
         event = reading.body
         if isinstance(event, Erasure):
-            needed.add(event.user_id)
+            found.needed.add(event.user_id)
+            found.named.add(event.user_id)
         if not isinstance(event, Event) or event.user_id is UNSET:
             continue
+        found.named.add(event.user_id)
         if event.account_id is UNSET or event.type in (JOINED, LEFT):
-            needed.add(event.user_id)
+            found.needed.add(event.user_id)
         if event.type == JOINED:
-            joining.add(event.user_id)
-    return needed, joining
+            found.joining.add(event.user_id)
+    return found
