@@ -35,7 +35,13 @@ KNOWN_AT = "known_at"
 
 
 def identity(account: str, kind: str, user: str | None, subject: str | None, time: str) -> str:
-    """A signal's id: the same wherever and whenever it is found again."""
+    """A signal's id: the same wherever and whenever it is found again.
+
+    It has no key. The seed of the other hashes belongs to a partition and is drawn anew with its
+    tables, and the secret key may be changed: after a rebuild, a repartition or a new key signals
+    would have other ids, and be told again. So whoever knows a user's id and the rest of a signal
+    can tell that an id is of both, also after an erasure (docs/people-and-accounts.md says so).
+    """
     what = encode([account, kind, user, subject, time])
     return hashlib.sha256(what).hexdigest()[:32]
 
