@@ -13,6 +13,7 @@ from tests.scoring.oracle_records import EPOCH
 from tests.scoring.oracle_score import Evaluation, Override, has, json_value, score
 
 HORIZON = 120
+DAY_SUM_LIMIT = 7 * 10**16  # millionths
 RANKS = ("SS", "S", "A", "B", "C", "D")
 
 FIRST_DAY = 0
@@ -324,7 +325,11 @@ class Rules:
             return float(len({each.user for each in credits}))
         if signal.kind == "distinct":
             return float(len({json_value(each.value) for each in credits}))
-        return float(sum(round(each.value * 1e6) for each in credits)) / 1e6 * scale
+        by_day: dict[int, int] = {}
+        for each in credits:
+            added = by_day.get(each.day, 0) + round(each.value * 1e6)
+            by_day[each.day] = min(max(added, -DAY_SUM_LIMIT), DAY_SUM_LIMIT)
+        return float(sum(by_day.values())) / 1e6 * scale
 
     def evaluate(self, account: Account, r: int, override: Override | None = None) -> Evaluation:
         """The account's health while day r runs."""

@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 
 from services.scoring.engine.plan import Window
 from services.scoring.engine.sums import DaySums, packed
+from tests.scoring.histories import DAY, START, event, one, tick
+from tests.scoring.twins import by_engine, by_oracle, value
 
 ACCOUNTS = 5
 WINDOWS = (Window(0, 1, 0), Window(0, 28, 0), Window(0, 30, 3), Window(0, 120, 61))
-AMOUNTS = st.sampled_from((1, 1, 1, -1, 127, 10**6, 3 * 10**6, 128 * 10**6, 10**15, -(10**15), 7))
+STOP = 7 * 10**16  # at which a day's sum stops, in millionths
+AMOUNTS = st.sampled_from(
+    (1, 1, 1, -1, 127, 10**6, 3 * 10**6, 128 * 10**6, 10**15, -(10**15), 7, STOP, -STOP)
+)
 
 additions = st.tuples(
     st.just("add"),
@@ -39,7 +44,8 @@ def test_every_day_and_window_is_the_sum_of_what_was_added(steps: list[Any]) -> 
             accounts, amounts = (np.array(column) for column in zip(*added, strict=True))
             sums.add(day - ago, day, accounts, amounts, WINDOWS)
             for account, amount in added:
-                plain[account, day - ago] += amount
+                there = plain[account, day - ago] + amount
+                plain[account, day - ago] = min(max(there, -STOP), STOP)
     everyone = np.arange(ACCOUNTS)
     for ago in range(121):
         expected = [plain[account, day - ago] for account in range(ACCOUNTS)]
@@ -50,6 +56,33 @@ def test_every_day_and_window_is_the_sum_of_what_was_added(steps: list[Any]) -> 
         assert kept[number] == [sum(plain[at, d] for d in days) for at in range(ACCOUNTS)]
     sums.recount(day, range(len(WINDOWS)), WINDOWS)
     assert {number: total.tolist() for number, total in sums.totals.items()} == kept
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_day_stops_at_its_bound_whatever_the_batches(apart: bool) -> None:
+    most = {"amount": 10**9}
+    first = [event("acme", START + at, id=f"a{at}", properties=most) for at in range(80)]
+    less = [event("acme", START + 90, id="less", properties={"amount": -(10**9)})]
+    second = [event("acme", START + DAY + at, id=f"b{at}", properties=most) for at in range(69)]
+    late = [event("acme", START + 91, id=f"late{at}", properties=most) for at in range(3)]
+    settings = one({"sum": "amount", "of": "*", "window": "28d"})
+    records = [settings, tick(START), *first, *less, tick(START + DAY), *second, *late]
+    told = event("acme", START + 92, "account.updated", id="told", properties={"name": "Acme"})
+    records += [told, tick(START + DAY + 1)]
+    batches = [[record] for record in records] if apart else [records]
+    said = by_engine(batches)
+    assert said == by_oracle(batches)
+    assert value(said) == (70 + 69) * 1e9
+
+
+def test_a_window_of_full_days_does_not_go_around() -> None:
+    sums, whole = DaySums(1, 0, np.zeros(1, np.int64)), (Window(0, 120, 0),)
+    sums.recount(0, [0], whole)
+    for day in range(1, 200):
+        sums.turn(day, 1, whole)
+        for _ in range(200):
+            sums.add(day, day, np.array([0]), np.array([10**15]), whole)
+        assert int((sums.totals[0] + sums.running)[0]) == min(day, 121) * STOP
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,11 @@ from services.scoring.engine.plan import Window
 from services.scoring.engine.table import IntArray, distinct
 from shared.configuration import HORIZON_DAYS
 
+DAY_SUM_MAX = 70_000_000_000 * MILLIONTHS
+"""The absolute value at which a day's sum stops: those of all days of a window fit into 64 bits."""
+
+assert DAY_SUM_MAX * (HORIZON_DAYS + 1) < 2**63
+
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
 
 
@@ -71,7 +76,12 @@ class DaySums:
         amounts: IntArray | int,
         windows: tuple[Window, ...],
     ) -> None:
-        """Add amounts to the sums of a day; accounts may come more than once."""
+        """Add amounts to the sums of a day, each as far as there is room for it in its turn.
+
+        Accounts may come more than once.
+        """
+        if not isinstance(amounts, int):
+            amounts = self._fitting(day, running_day, accounts, amounts)
         if day == running_day:
             np.add.at(self.running, accounts, amounts)
             return
@@ -79,6 +89,22 @@ class DaySums:
             if windows[number].has(day, running_day):
                 np.add.at(total, accounts, amounts)
         self._add_late(day, running_day, accounts, amounts)
+
+    def _fitting(
+        self, day: int, running_day: int, accounts: IntArray, amounts: IntArray
+    ) -> IntArray:
+        """What each of the amounts adds to its sum, which stops at ±DAY_SUM_MAX."""
+        sums = self.at(day, running_day, accounts)
+        most = np.abs(amounts).sum(dtype=np.float64) + float(np.abs(sums).max())
+        if most < 0.999 * DAY_SUM_MAX:  # beyond what additions of doubles may lose
+            return amounts
+        now = dict(zip(accounts.tolist(), sums.tolist(), strict=True))
+        fitting = []
+        for account, amount in zip(accounts.tolist(), amounts.tolist(), strict=True):
+            before = now[account]
+            now[account] = min(max(before + amount, -DAY_SUM_MAX), DAY_SUM_MAX)
+            fitting.append(now[account] - before)
+        return np.array(fitting)
 
     def _add_late(
         self, day: int, running_day: int, accounts: IntArray, amounts: IntArray | int
