@@ -386,7 +386,7 @@ class Oracle:
     def publish(self, account: Scored, new: Evaluation, r: int, as_of: int) -> None:
         """Publish an evaluation that differs from the last publication."""
         assert self.rules is not None
-        if publish(self.rules, account, new, r, as_of, self.mode):
+        while publish(self.rules, account, new, r, as_of, self.mode):
             self.outbox.append((account.id, account.health))
 
     @property

@@ -412,8 +412,9 @@ def forget(rules: Rules, account: Successful, r: int) -> None:
 
 def take(account: Successful) -> list[dict[str, Any]]:
     """What a record tells, in the order of time."""
-    signals, account.waiting = account.waiting, []
-    return sorted(signals, key=lambda signal: (signal["time"], signal["id"]))
+    in_order = sorted(account.waiting, key=lambda signal: (signal["time"], signal["id"]))
+    account.waiting = in_order[50:]
+    return in_order[:50]
 
 
 def _days(duration: str) -> int:

@@ -263,3 +263,23 @@ def test_a_known_user_at_a_new_account_is_told() -> None:
     (signal,) = signals(said, "known_user_elsewhere")
     assert (signal["user_id"], signal["subject"]) == ("u9", "beta")
     assert signal["data"] == {"accounts": ["beta"]}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_more_signals_than_a_record_takes_follow_in_the_next_ones(apart: bool) -> None:
+    answers = [
+        event(account, START + at, "survey.answered", id=f"{account}{at}", user_id=f"u{at}",
+              properties={"survey": "nps", "score": 1})
+        for account, number in (("beta", 60), ("acme", 120)) for at in range(number)
+    ]  # fmt: skip
+    records = [settings(), tick(START), *answers, tick(START + HOUR), tick(START + DAY)]
+    cut = [[record] for record in records] if apart else [records]
+    said = by_engine(cut)
+    assert said == by_oracle(cut)
+    told = [(key, body["sequence"], len(body["signals"])) for key, body in said.outbox
+            if "account_id" in body]  # fmt: skip
+    assert told[:5] == [
+        ("acme", 1, 50), ("acme", 2, 50), ("acme", 3, 20), ("beta", 1, 50), ("beta", 2, 10),
+    ]  # fmt: skip
+    ids = {one["id"] for one in signals(said, "detractor")}
+    assert len(ids) == len(signals(said, "detractor")) == 180

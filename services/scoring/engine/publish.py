@@ -1,5 +1,7 @@
 """The health records that evaluations become, where they differ from the last publication."""
 
+from operator import itemgetter
+
 import numpy as np
 
 from services.scoring.engine.calendar import iso_day
@@ -22,21 +24,29 @@ def publish(
 ) -> None:
     """Publish what differs, in the order of the account ids."""
     publication.find_signals(state, evaluation, effects)
-    rows = np.flatnonzero(differs(state, evaluation))
-    if not len(rows):
-        return
+    rows, start = np.flatnonzero(differs(state, evaluation)), len(effects.outbox)
+    while len(rows):
+        _publish(state, evaluation, rows, (as_of_ms, mode), effects)
+        rows = rows[publication.has_more(state, evaluation.accounts[rows])]
+    effects.outbox[start:] = sorted(effects.outbox[start:], key=itemgetter(0))
+
+
+def _publish(
+    state: State, evaluation: Evaluation, rows: IntArray, when: tuple[int, Mode], effects: Effects
+) -> None:
+    """Publish one record of each of the rows."""
     accounts, published = state.accounts, state.published
+    as_of_ms, mode = when
     numbers = evaluation.accounts[rows]
     headings = headings_of(state, numbers, evaluation.tenths[rows])
     shown = _Shown(state, evaluation, rows, headings, iso_time(as_of_ms), mode)
     shares = np.empty((len(rows), len(published.shares)), np.int16)
-    records: list[tuple[str, bytes]] = []
     for explained in explain(state, numbers):
         shares[explained.row] = explained.shares
         own = shown.health(explained)
         place = int(rows[explained.row])
         health, record = publication.complete(state, evaluation, place, own, effects)
-        records.append((health.account_id, record))
+        effects.outbox.append((health.account_id.encode(), record))
         effects.health[shown.accounts[explained.row]] = HealthRow(
             record,
             health.sequence,
@@ -46,7 +56,6 @@ def publish(
             health.change_28d,
             health.profile,
         )
-    effects.outbox.extend((identity.encode(), record) for identity, record in sorted(records))
     published.shares[:, numbers] = shares.T
     published.as_of_ms[numbers] = as_of_ms
     published.headings[numbers] = headings

@@ -35,6 +35,15 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
     return changed
 
 
+def has_more(state: State, accounts: IntArray) -> BoolArray:
+    """Which accounts had more signals to tell than their record took, and are not held."""
+    pending = state.success.pending
+    if not pending:
+        return np.zeros(len(accounts), dtype=bool)
+    waiting: BoolArray = np.isin(accounts, list(pending)) & ~state.accounts.stale[accounts]
+    return waiting
+
+
 def complete(
     state: State, evaluation: Evaluation, row: int, health: Health, effects: Effects
 ) -> tuple[Health, bytes]:

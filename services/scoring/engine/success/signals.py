@@ -32,6 +32,8 @@ SOURCES = frozenset({SURVEY, JOINED})
 """The types of events that a signal may come from."""
 BURST, ELSEWHERE = "ticket_burst", "known_user_elsewhere"
 KNOWN_AT = "known_at"
+TOLD_AT_ONCE_MAX = 50
+"""So many signals one record tells, for a record has to fit into the topic."""
 
 
 def identity(account: str, kind: str, user: str | None, subject: str | None, time: str) -> str:
@@ -172,11 +174,15 @@ def _done_ms(state: State, account: int, number: int, day: int) -> int:
 def take(state: State, account: int, effects: Effects) -> list[AccountSignal]:
     """What the account's record tells now, in the order of time; it is not told again."""
     assert state.plan is not None
-    signals = state.success.pending.pop(account, [])
+    waiting = state.success.pending.pop(account, [])
+    waiting.sort(key=lambda signal: (signal.time, signal.id))
+    signals, more = waiting[:TOLD_AT_ONCE_MAX], waiting[TOLD_AT_ONCE_MAX:]
+    if more:
+        state.success.pending[account] = more
     for signal in signals:
         day = state.plan.calendar.day_of(time_ms(signal.time))
         effects.success.signals.add((day, signal.id))
-    return sorted(signals, key=lambda signal: (signal.time, signal.id))
+    return signals
 
 
 def forget(state: State) -> None:
