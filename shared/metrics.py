@@ -58,6 +58,9 @@ REJECTED = Counter("myaku_rejected_total", "Events refused, by reason.", ["reaso
 PARKED = Counter("myaku_parked_total", "Events that wait for their user's account.")
 DUPLICATES = Counter("myaku_duplicates_total", "Events dropped as already counted.")
 TOO_OLD = Counter("myaku_too_old_total", "Events older than the horizon: only their facts count.")
+FIELDS_LEFT_OUT = Counter(
+    "myaku_fields_left_out_total", "Profile fields, milestones and problems beyond the bounds."
+)
 QUARANTINED = Counter("myaku_quarantined_total", "Records put aside: undecodable or misplaced.")
 TICKS = Counter("myaku_ticks_total", "Ticks written, by source partition.", ["source_partition"])
 

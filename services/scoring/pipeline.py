@@ -201,6 +201,7 @@ def _count(held: Partition, effects: Effects) -> None:
     metrics.RECORDS.labels(kind="event").inc(effects.events)
     metrics.DUPLICATES.inc(effects.duplicates)
     metrics.TOO_OLD.inc(effects.too_old)
+    metrics.FIELDS_LEFT_OUT.inc(effects.fields_left_out)
     metrics.PUBLISHED.inc(effects.published)
     metrics.QUARANTINED.inc(len(effects.quarantined))
     partition = str(held.claim.partition)

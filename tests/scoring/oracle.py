@@ -24,7 +24,14 @@ from tests.scoring.oracle_metrics import (
     same_midnights,
     signal_of,
 )
-from tests.scoring.oracle_records import decode, milliseconds, profile_facts, rfc3339
+from tests.scoring.oracle_records import (
+    decode,
+    has_room,
+    is_short,
+    milliseconds,
+    profile_facts,
+    rfc3339,
+)
 from tests.scoring.oracle_score import Evaluation
 from tests.scoring.oracle_success import (
     TICKETS,
@@ -330,13 +337,23 @@ class Oracle:
     def learn(self, account: Scored, event: dict[str, Any], time: int) -> bool:
         """Last writer wins; whether anything is new."""
         assert self.rules is not None
-        found: list[tuple[str | Signal, Any]] = [*profile_facts(event)]
+        found: list[tuple[str | Signal, Any]] = []
+        results = []
+        for name, value in profile_facts(event):
+            room = has_room([one for one in account.facts if isinstance(one, str)], name)
+            fits = is_short(name, value)
+            self.counters["fields_left_out"] += not (room and fits)
+            if room:
+                fact = Fact(time, event["id"].encode(), value if fits else None)
+                results.append(account.learn(name, fact))
         for signal in self.rules.collected_since:
             if signal.kind == "latest" and signal.matches(event):
                 value = number(event["properties"].get(signal.property))
                 found += [] if value is None else [(signal, value)]
-        results = [account.learn(k, Fact(time, event["id"].encode(), v)) for k, v in found]
-        return any([*results, learn_override(account, event), learn_success(account, event)])
+        results += [account.learn(k, Fact(time, event["id"].encode(), v)) for k, v in found]
+        results.append(learn_override(account, event))
+        results.append(learn_success(account, event, self.counters))
+        return any(results)
 
     def credit(self, account: Scored, event: dict[str, Any], day: int) -> None:
         """Credit every signal that counts the event."""

@@ -7,6 +7,11 @@ from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUBSCRIPTION_FIELDS = ("mrr", "currency", "seats", "renews_on")
+ALWAYS = (
+    *("name", "mrr", "arr", "currency", "seats", "employees", "size", "plan", "stage", "tier"),
+    *("csm", "backup_csm", "renews_on", "renewal_stage", "onboarding_started_on", "excluded"),
+    "closed",
+)
 SUBSCRIPTION_EVENTS = ("started", "renewed", "expanded", "contracted", "cancelled")
 
 
@@ -65,3 +70,14 @@ def profile_facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from [(name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties]
     if kind in ("subscription.started", "subscription.renewed"):
         yield "closed", False
+
+
+def has_room(known: list[str], name: str) -> bool:
+    """Whether an account may have a profile field of a name."""
+    return name in known or name in ALWAYS or len(known) < 200
+
+
+def is_short(name: str, value: Any) -> bool:
+    """Whether a profile field takes no more than 1,000 bytes."""
+    texts = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (name, value))
+    return sum(len(text.encode()) for text in texts) <= 1000

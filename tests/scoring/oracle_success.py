@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -79,7 +80,7 @@ class SuccessRules(Rules):
         return evaluation
 
 
-def learn_success(account: Successful, event: dict[str, Any]) -> bool:
+def learn_success(account: Successful, event: dict[str, Any], counters: Counter[str]) -> bool:
     """The newest word on a milestone or a problem wins; whether this is it."""
     words = {
         "onboarding.milestone": ("milestone", ("done", "succeeded", "failed", "open")),
@@ -92,6 +93,10 @@ def learn_success(account: Successful, event: dict[str, Any]) -> bool:
     if not isinstance(which, str) or not which or not isinstance(status, str):
         return False
     if status not in statuses:
+        return False
+    known = [one for kind, one in account.said if kind == name]
+    if len(known) >= 200 and which not in known:
+        counters["fields_left_out"] += 1
         return False
     new = Fact(milliseconds(event["time"]), event["id"].encode(), status)
     old = account.said.get((name, which))

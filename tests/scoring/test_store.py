@@ -311,6 +311,23 @@ async def test_records_that_cannot_be_used_are_put_aside_with_their_bytes(
     assert worker.state.accounts.ids == ["acme"]
 
 
+async def test_a_full_profile_is_as_full_when_it_is_loaded_again(engine: AsyncEngine) -> None:
+    worker = await Worker.start(engine)
+    fields = [{f"f{at}": None if at % 2 else at for at in range(200)}, {"f1": 1, "more": 1}]
+    told = [
+        event(f"t{at}", START_MS + at, type="account.updated", properties=each)
+        for at, each in enumerate(fields)
+    ]
+    records = [config(document()), tick(START_MS), *told]
+    *first, last = [RawRecord(at, *record) for at, record in enumerate(records)]
+    await worker.commit(first)
+    worker.state = (await read(engine, worker.held)).state
+    await worker.commit([last])
+    loaded = (await read(engine, worker.held)).state.accounts.profiles[0]
+    assert loaded == worker.state.accounts.profiles[0]
+    assert {*loaded} == {f"f{at}" for at in range(0, 200, 2)} | {"f1"}
+
+
 async def test_what_was_put_aside_loses_its_bytes_where_it_names_who_is_erased(
     engine: AsyncEngine,
 ) -> None:

@@ -69,6 +69,7 @@ class Engine:
         for effects in self.effects:
             counters["duplicates"] += effects.duplicates
             counters["too_old"] += effects.too_old
+            counters["fields_left_out"] += effects.fields_left_out
             counters["quarantined"] += len(effects.quarantined)
         return Said(
             outbox=[

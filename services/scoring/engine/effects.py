@@ -86,6 +86,7 @@ class Effects:
     closed: bool = False
     duplicates: int = 0
     too_old: int = 0
+    fields_left_out: int = 0
     events: int = 0
     published: int = 0
 

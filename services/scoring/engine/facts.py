@@ -15,6 +15,7 @@ from services.scoring.engine.state import Fact, State
 from services.scoring.engine.success import facts as success
 from services.scoring.engine.success.onboarding import WHOLE, refresh
 from services.scoring.engine.table import BoolArray, IntArray
+from shared.events import encode
 
 PROFILE = "profile."
 LATEST = "latest."
@@ -30,6 +31,23 @@ TYPES = SUBSCRIPTIONS | success.TYPES | {"account.updated", "account.closed", OV
 FACT_NAME_CHARACTERS_MAX = 250
 """A longer one is ignored: it would not fit into an index."""
 
+NAMES_MAX = 200
+"""So many profile fields an account may have, deleted ones among them; so many milestones, too, and
+problems: a record has to fit into the topic, and what is known of an account into memory."""
+
+FIELD_BYTES_MAX = 1_000
+"""Of a profile field, as JSON: its name and its value."""
+
+OWN_FIELDS = frozenset(
+    PROFILE + name
+    for name in (
+        *("name", "mrr", "arr", "currency", "seats", "employees", "size", "plan", "stage", "tier"),
+        *("csm", "backup_csm", "renews_on", "renewal_stage", "onboarding_started_on"),
+        *("excluded", "closed"),
+    )
+)
+"""Fields that have a meaning of their own: there is always room for them."""
+
 
 def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effects) -> BoolArray:
     """Fold the events of a batch that state facts; which changed one. `accounts`: [event]."""
@@ -38,8 +56,12 @@ def fold_facts(state: State, batch: Columns, accounts: IntArray, effects: Effect
         event = batch.events[position]
         account, at_ms = int(accounts[position]), int(batch.times_ms[position])
         for name, value in _facts(event.type, batch.all_properties(position)):
-            fact = Fact(at_ms, event.id, value)
-            news[position] |= put(state, account, name, fact, effects)
+            room = has_room(state.accounts.facts[account], name)
+            fits = not name.startswith(PROFILE) or is_short(name, value)
+            effects.fields_left_out += not (room and fits)
+            if room:
+                fact = Fact(at_ms, event.id, value if fits else None)
+                news[position] |= put(state, account, name, fact, effects)
     for account in np.unique(accounts[news]).tolist():
         refresh_profile(state, account)
         refresh_override(state, account)
@@ -66,6 +88,19 @@ def _profile_fields(event_type: str, properties: Mapping[str, Any]) -> Iterator[
     yield from ((name, properties[name]) for name in SUBSCRIPTION_FIELDS if name in properties)
     if event_type in REOPENING:
         yield "closed", False
+
+
+def has_room(facts: Mapping[str, Fact], name: str) -> bool:
+    """Whether an account may have a fact of this name: the first names stay."""
+    if name in facts or name in OWN_FIELDS or len(facts) < NAMES_MAX:
+        return True
+    kind = name.partition(".")[0] + "."
+    return sum(one.startswith(kind) for one in facts) < NAMES_MAX
+
+
+def is_short(name: str, value: Any) -> bool:
+    """Whether a profile field is not too long to be shown."""
+    return len(encode(name.removeprefix(PROFILE))) + len(encode(value)) <= FIELD_BYTES_MAX
 
 
 def put(state: State, account: int, name: str, fact: Fact, effects: Effects) -> bool:
