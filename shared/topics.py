@@ -36,6 +36,7 @@ WEEK_MS = 7 * 86_400_000
 COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(WEEK_MS)}
 KEPT_A_WEEK = {"cleanup.policy": "delete", "retention.ms": str(WEEK_MS)}
 """What tells of users under their account's key: compacted, it would keep one of them."""
+CONFIG_BYTES_MAX = 1_000_000
 FIRST_RECORD_SECONDS = 10
 
 
@@ -177,9 +178,15 @@ async def _read_marker(
 async def publish_configuration(settings: Settings, document: dict[str, Any]) -> str:
     """Write a configuration into every partition of `usage.accepted`; its revision.
 
-    Re-runnable: it is complete when all partitions have it.
+    Re-runnable: it is complete when all partitions have it. Raises UserError where the
+    configuration is larger than a record may be.
     """
-    record = Config(revision(document), document)
+    record = encode(Config(revision(document), document))
+    if len(record) > CONFIG_BYTES_MAX:
+        raise UserError(
+            f"The configuration takes {len(record)} bytes as JSON, over {CONFIG_BYTES_MAX}: it is"
+            " one record of the log."
+        )
     sender = kafka.producer(settings)
     await kafka.start(sender, settings)
     try:
@@ -188,8 +195,8 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
             raise kafka.no_topic(USAGE_ACCEPTED, settings)
         for partition in range(count):
             await sender.send_and_wait(
-                USAGE_ACCEPTED, encode(record), key=CONFIG.encode(), partition=partition
+                USAGE_ACCEPTED, record, key=CONFIG.encode(), partition=partition
             )
     finally:
         await sender.stop()
-    return record.revision
+    return revision(document)

@@ -83,7 +83,9 @@ class ScoreRule(Strict, frozen=True):
             examples=[{"open_tickets": {"above": 3}, "profile.tier": "high"}],
         ),
     ]
-    reason: Annotated[str, Meta(min_length=1, description="Why, in the words shown to people.")]
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=500, description="Why, in the words shown to people.")
+    ]
     cap: Annotated[Points | None, Meta(description="The score is at most this.")] = None
     penalty: Annotated[
         Annotated[float, Meta(gt=0, le=100)] | None,

@@ -8,6 +8,7 @@ from shared.configuration.values import Fault, under
 
 PROFILE = "profile."
 ONBOARDING_STATUSES = ("running", "done", "failed")
+MEASURES_MAX = 200
 TAKEN = frozenset({"gate", "rule", "override"})
 """What a health record calls its own among the dimensions."""
 
@@ -35,6 +36,9 @@ def scorecard_faults(scorecards: Scorecards) -> Iterator[Fault]:
 def _scorecard(card: Scorecard, metrics: Mapping[str, Metric]) -> Iterator[Fault]:
     yield from under(("when",), _when(card))
     yield from _dimensions(card, metrics)
+    if len(card.measures) > MEASURES_MAX:
+        problem = f"a scorecard has at most {MEASURES_MAX} measures, not {len(card.measures)}"
+        yield Fault(("dimensions",), problem)
     yield from _gate(card, metrics)
     rules = [rule.id for rule in card.rules]
     if len(set(rules)) < len(rules):

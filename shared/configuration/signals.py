@@ -15,7 +15,8 @@ class Detractor(Strict, frozen=True):
     """An answer from somebody who would not recommend us."""
 
     surveys: Annotated[
-        list[str], Meta(description="The surveys that ask for 0 to 10; none tells of nobody.")
+        list[Annotated[str, Meta(max_length=128)]],
+        Meta(description="The surveys that ask for 0 to 10; none tells of nobody."),
     ] = field(default_factory=lambda: ["nps"])
     at_most: Annotated[float, Meta(description="The highest score of a detractor.")] = 6.0
 

@@ -30,7 +30,8 @@ def is_readable(properties: dict[str, Any]) -> bool:
     if "score" not in properties:
         return False
     score = properties["score"]
-    if not all(isinstance(properties.get(name, ""), str) for name in ("author", "reason")):
+    texts = [properties.get(name, "") for name in ("author", "reason")]
+    if not all(isinstance(text, str) and len(text) <= 500 for text in texts):
         return False
     if score is None:
         return isinstance(properties.get("expires_at", ""), str)

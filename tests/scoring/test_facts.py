@@ -6,6 +6,7 @@ import pytest
 
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, START, Record, config, event, tick
+from tests.scoring.histories import at as at_instant
 from tests.scoring.twins import Said, by_engine, by_oracle
 
 METRICS = {"uses": {"count": "used", "window": "28d"}}
@@ -82,3 +83,14 @@ def test_an_account_has_room_for_200_milestones_and_200_problems(
     ]
     crowd = [update(at, {f"f{at * 50 + one}": at for one in range(50)}) for at in range(4)]
     assert said_of(*crowd, *told).counters == {"fields_left_out": 2}
+
+
+@pytest.mark.parametrize("name", ["author", "reason"])
+def test_an_override_says_no_more_than_500_characters(name: str) -> None:
+    given = {"score": 12, "expires_at": at_instant(START + 9 * DAY)}
+    told = [
+        event("acme", START + length, "account.overridden", id=f"{length}",
+              properties=given | {name: "ü" * length, "score": length - 450})
+        for length in (500, 501)
+    ]  # fmt: skip
+    assert said_of(*told).health["acme"]["override"][name] == "ü" * 500

@@ -1,5 +1,6 @@
 """A wrong configuration is refused whole, with file, line and what was expected."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -361,3 +362,19 @@ def test_a_destination_without_its_secret_is_named() -> None:
     assert missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM": "x"}) == []
     assert missing_secrets(routing("secret://crm"), {"MYAKU_SECRET_CRM_FILE": "x"}) == []
     assert missing_secrets(routing(None), {}) == []
+
+
+def test_a_scorecard_has_at_most_200_measures(tmp_path: Path) -> None:
+    names = [f"m{number}" for number in range(201)]
+    counted = [*names, "uses", "nps"]  # what the other files name
+    metrics = {name: {"count": "*", "window": "7d"} for name in counted}
+    measures = {name: {"weight": 1, "curve": [[0, 0]]} for name in names}
+    card = {"id": "all", "dimensions": {"use": {"weight": 1, "measures": measures}}}
+    wanted = {"metrics": metrics, "scorecards": [card], "bands": {"healthy": 70, "critical": 0}}
+    write(tmp_path)
+    (tmp_path / "scorecards.yaml").write_text(json.dumps(wanted))
+    with pytest.raises(UserError, match="at most 200 measures, not 201"):
+        read_document(tmp_path)
+    del measures["m200"]
+    (tmp_path / "scorecards.yaml").write_text(json.dumps(wanted))
+    read_document(tmp_path)

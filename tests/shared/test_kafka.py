@@ -62,6 +62,13 @@ async def options(settings: Settings, topic: str) -> dict[str, str]:
     return {name: value for name, value, *_ in entries}
 
 
+async def test_a_configuration_that_is_no_record_is_refused() -> None:
+    """Before anything is asked of a broker: there is none."""
+    nowhere = settings_for("127.0.0.1:1", URL)
+    with pytest.raises(UserError, match="over 1000000: it is one record"):
+        await topics.publish_configuration(nowhere, {"product": {"note": "x" * 1_000_000}})
+
+
 async def test_only_what_has_one_record_a_key_is_compacted(settings: Settings) -> None:
     await create(settings, "log-1")
     assert (await options(settings, HEALTH_CHANGES))["cleanup.policy"] == "compact"

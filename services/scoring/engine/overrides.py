@@ -13,12 +13,15 @@ OVERRIDE = "override"
 """The name of the fact."""
 
 
+Text = Annotated[str, msgspec.Meta(max_length=500)]
+
+
 class _Properties(msgspec.Struct):
     """What an `account.overridden` says; a score of null ends what stands."""
 
     score: Annotated[float, msgspec.Meta(ge=0, le=100)] | None
-    author: str = ""
-    reason: str = ""
+    author: Text = ""
+    reason: Text = ""
     expires_at: str = ""
 
 
