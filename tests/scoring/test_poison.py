@@ -135,17 +135,38 @@ def test_another_name_of_the_same_time_zone_is_taken() -> None:
     assert "quarantined" not in said.counters
 
 
-def test_what_was_held_is_put_aside_by_its_place_in_the_log() -> None:
+def with_amount(amount: str, day: int) -> Record:
+    key, value = event("acme", START + day * DAY, id="x", properties={"amount": 1})
+    return key, value.replace(b'"amount": 1', b'"amount": ' + amount.encode())
+
+
+def test_what_waited_is_put_aside_by_its_place_in_the_log() -> None:
     state = State(0, hash_seed=7)
-    broken = event("acme", START + DAY, id="x", properties={"amount": 1})
-    broken = broken[0], broken[1].replace(b'"amount": 1', b'"amount": 1e999')
+    broken = with_amount("1e999", 0)
+    records = [tick(START), broken, config(document(METRICS)), tick(START + DAY)]
+    batch = decode((RawRecord(1000 + at, *one) for at, one in enumerate(records)), state)
+    effects = advance(state, batch, lambda _: 0)
+    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(1001, broken[1])]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_a_later_configuration_could_not_read_is_not_held_and_may_be_sent_again(
+    apart: bool,
+) -> None:
+    state = State(0, hash_seed=7)
+    broken = with_amount("1e999", 1)
     records = [
         config(document({"open": METRICS["open"]})),
         tick(START),
-        broken,  # as nobody reads the amount, this can be read
+        broken,  # nobody reads the amount yet
         config(document(METRICS)),
         tick(START + DAY),
+        with_amount("5", 1),
     ]
-    batch = decode((RawRecord(1000 + at, *one) for at, one in enumerate(records)), state)
-    effects = advance(state, batch, lambda _: 0)
-    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(1002, broken[1])]
+    raw = [RawRecord(1000 + at, *one) for at, one in enumerate(records)]
+    batches = [[each] for each in raw] if apart else [raw]
+    done = [advance(state, decode(batch, state), lambda _: 0) for batch in batches]
+    aside = [(bad.offset, bad.value) for effects in done for bad in effects.quarantined]
+    assert aside == [(1002, broken[1])]
+    assert sum(effects.events for effects in done) == 1
+    assert not any(effects.duplicates for effects in done)

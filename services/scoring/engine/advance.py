@@ -113,12 +113,9 @@ class _Step:
         if not len(batch):
             return
         batch = batch.take(np.flatnonzero(first_seen(state, batch, self.effects)))
-        calendar = state.plan.calendar
-        ahead = np.full(len(batch), True)
-        if state.clock.now_ms is not None:
-            ahead = batch.times_ms >= calendar.begins_ms(state.day + 1)
+        ahead = state.is_ahead(batch.times_ms)
         for position in np.flatnonzero(ahead).tolist():
-            day = calendar.day_of(int(batch.times_ms[position]))
+            day = state.plan.calendar.day_of(int(batch.times_ms[position]))
             self._hold(day, batch.records[position])
         self._fold(batch.take(np.flatnonzero(~ahead)))
 
@@ -137,7 +134,8 @@ class _Step:
                 bad = Quarantined(record.offset, reason, record.value or b"")
                 self.effects.quarantined.append(bad)
         ours = batch.take(np.flatnonzero(~foreign))
-        return readable(self.state.plan, ours, self.effects.quarantined)
+        ahead = self.state.is_ahead(ours.times_ms)
+        return readable(self.state.plan, ours, ahead, self.effects.quarantined)
 
     def _fold(self, batch: Columns) -> None:
         if len(batch):

@@ -71,7 +71,7 @@ class Columns:
         return [read(events[at]) for at in positions]
 
     def all_properties(self, position: int) -> dict[str, Any]:
-        """All properties of an event of a reserved type."""
+        """All properties of an event, those that nobody reads too."""
         return all_properties(self.records[position].value)
 
     def take(self, positions: IntArray) -> "Columns":

@@ -6,40 +6,41 @@ import numpy as np
 
 from services.scoring.engine.columns import Columns
 from services.scoring.engine.decode import Quarantined
-from services.scoring.engine.event import UNREADABLE, Event, all_properties, decoder_with
+from services.scoring.engine.event import UNREADABLE, Event, decoder_with
 from services.scoring.engine.event_types import is_reserved
 from services.scoring.engine.plan import Plan
+from services.scoring.engine.table import BoolArray
 
 
-def readable(plan: Plan, batch: Columns, bad: list[Quarantined]) -> Columns:
+def readable(plan: Plan, batch: Columns, ahead: BoolArray, bad: list[Quarantined]) -> Columns:
     """The events whose properties can be read, with those that the plan's signals read of them.
 
-    The others are put aside. Of reserved types all properties have to be readable.
+    The others are put aside. Of reserved types all properties have to be readable, and of what is
+    `ahead` of the clock [event]: a later configuration may read them, and what was seen and cannot
+    be read when its day comes could not be sent again.
     """
-    if batch.carry == plan.properties and _reserved_are_readable(batch):
+    whole = ahead.copy()
+    whole[batch.of(frozenset(filter(is_reserved, batch.present)))] = True
+    if batch.carry == plan.properties and _are_readable(batch, whole):
         return batch
     good: list[int] = []
     events: list[Event] = []
     for at, record in enumerate(batch.records):
         try:
-            events.append(_read(plan, batch.types[at], record.value or b""))
+            if whole[at]:
+                batch.all_properties(at)
+            properties = plan.properties_of(batch.types[at])
+            events.append(decoder_with(properties)(record.value or b""))
             good.append(at)
         except UNREADABLE as error:
             bad.append(Quarantined(record.offset, str(error), record.value or b""))
     return replace(batch.take(np.array(good, np.int64)), events=events)
 
 
-def _reserved_are_readable(batch: Columns) -> bool:
+def _are_readable(batch: Columns, whole: BoolArray) -> bool:
     try:
-        for at in batch.of(frozenset(filter(is_reserved, batch.present))):
+        for at in np.flatnonzero(whole).tolist():
             batch.all_properties(at)
     except UNREADABLE:
         return False
     return True
-
-
-def _read(plan: Plan, event_type: str, value: bytes) -> Event:
-    """An event with the properties that are read of its type."""
-    if is_reserved(event_type):
-        all_properties(value)
-    return decoder_with(plan.properties_of(event_type))(value)

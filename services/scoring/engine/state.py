@@ -202,6 +202,14 @@ class State:
         self.next_number += 1
         return self.next_number - 1
 
+    def is_ahead(self, times_ms: IntArray) -> BoolArray:
+        """Which times are of days that the clock has not reached. [event]"""
+        if self.clock.now_ms is None:
+            return np.full(len(times_ms), True)
+        assert self.plan is not None
+        ahead: BoolArray = times_ms >= self.plan.calendar.begins_ms(self.day + 1)
+        return ahead
+
     @property
     def day(self) -> int:
         """The running day."""
