@@ -108,6 +108,8 @@ SAYS: dict[str, Callable[[str], bool]] = {
     "python3 examples/over_http.py": lambda printed: '"reason": "missing_time"' in printed,
     "v1/accounts/acme": lambda printed: json.loads(printed)["account_id"] == "acme",
     "config publish": lambda printed: "sha256:" in printed,
+    "config preview": lambda printed: "accounts" in printed,
+    "myaku backfill": lambda printed: "the kept log" in printed,
     "replay events": lambda printed: "accepted" in printed,
 }
 """What is seen after a block that holds these words."""
