@@ -18,6 +18,9 @@ CHUNK_ACCOUNTS = 2048
 BLOCKS = (1, 3, 8, 16, 32, 60)
 """So many days are looked at together, of accounts that have not crossed before."""
 
+TOGETHER = 512
+"""So many days of accounts are looked at together, where days that only fall are divided."""
+
 NEVER_AHEAD = AHEAD_DAYS + 1
 _ROUNDING = 1e-6
 """Far more than what rounding can make of a score that only falls, in tenths."""
@@ -81,7 +84,7 @@ def foresee(state: State, accounts: IntArray, tenths: IntArray) -> Crossings:
 def _look(silence: Silence, bands: IntArray) -> tuple[IntArray, IntArray]:
     """How many days ahead each account has first crossed, and into which band. [row]"""
     first = _overridden_until(silence)
-    first = np.maximum(first, _halved(silence, first, bands))
+    first = np.maximum(first, _divided(silence, first, bands))
     lower = np.full(len(first), NEVER)
     open_ = np.flatnonzero(first <= AHEAD_DAYS)
     for width in BLOCKS:
@@ -125,7 +128,7 @@ def _overridden_until(silence: Silence) -> IntArray:
     return first
 
 
-def _halved(silence: Silence, first: IntArray, bands: IntArray) -> IntArray:
+def _divided(silence: Silence, first: IntArray, bands: IntArray) -> IntArray:
     """Days ahead before which no account has crossed, of those that can only fall. [row]"""
     state = silence.state
     assert state.plan is not None
@@ -141,11 +144,14 @@ def _halved(silence: Silence, first: IntArray, bands: IntArray) -> IntArray:
         rows = rows[can_only_fall(silence, rows, card)]
         low, high = first[rows], np.full(len(rows), NEVER_AHEAD)
         while len(open_ := np.flatnonzero(low < high)):
-            middle = (low[open_] + high[open_]) // 2
-            ahead = Ahead(silence, rows[open_], middle)
-            ((_, scores),) = scores_ahead(ahead, np.full(len(open_), number))
-            below = scores.raw * 10 + 0.5 < least[rows[open_]] + _ROUNDING
-            high[open_[below]] = middle[below]
-            low[open_[~below]] = middle[~below] + 1
+            parts = np.arange(1, max(1, TOGETHER // len(open_)) + 1)[:, None]
+            span = high[open_] - low[open_]
+            days = np.minimum(low[open_] + span * parts // (len(parts) + 1), high[open_] - 1)
+            ahead = Ahead(silence, np.tile(rows[open_], len(parts)), days.ravel())
+            ((_, scores),) = scores_ahead(ahead, np.full(len(ahead), number))
+            tenths = scores.raw.reshape(days.shape) * 10 + 0.5
+            below = tenths < least[rows[open_]] + _ROUNDING
+            high[open_] = np.where(below, days, high[open_]).min(axis=0)
+            low[open_] = np.where(below, low[open_], days + 1).max(axis=0)
         found[rows] = low
     return found
