@@ -56,7 +56,6 @@ LIMITS = {
 DAY_MS = 86_400_000
 START_MS = 20_500 * DAY_MS
 TYPES = (b"page.viewed", b"feature.used", b"report.exported")
-USERS_PER_ACCOUNT = 10
 FEATURES = 40
 HISTORY_DAYS = 95
 MEMORY_DAYS = 121
@@ -83,13 +82,14 @@ class Product:
 
     accounts: int
     features: int = FEATURES
+    users_per_account: int = 10
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
     count: int = 0
 
     def used(self, count: int, at_ms: int) -> list[RawRecord]:
         """So many events, ascending, in the twelve hours from `at_ms`."""
         return self.used_by(
-            self.chance.integers(0, self.accounts * USERS_PER_ACCOUNT, count), at_ms
+            self.chance.integers(0, self.accounts * self.users_per_account, count), at_ms
         )
 
     def used_by(self, users: np.ndarray, at_ms: int) -> list[RawRecord]:
@@ -100,15 +100,16 @@ class Product:
         times = [iso_time(at_ms + DAY_MS // 2 * at // 1000) for at in range(1000)]
         received = iso_time(at_ms + DAY_MS // 2)
         start, self.count = self.count, self.count + count
+        size = self.users_per_account
         return [
             RawRecord(
                 start + at,
-                b"account-%07d" % (user // USERS_PER_ACCOUNT),
+                b"account-%07d" % (user // size),
                 EVENT
                 % (
                     start + at,
                     TYPES[kinds[at]],
-                    user // USERS_PER_ACCOUNT,
+                    user // size,
                     user,
                     times[at * 1000 // count].encode(),
                     features[at],
@@ -201,14 +202,13 @@ async def read_and_decoded(kafka: str | None, found: list[RawRecord]) -> float:
 
 
 def accounts(kafka: str | None) -> Iterator[Result]:
-    """1,000,000 accounts against 1,000. Composing records is told apart."""
+    """1,000,000 accounts against 1,000, of one user each. Composing records is told apart."""
     cost = []
     for count in (1_000, 1_000_000):
-        product = Product(count)
+        product = Product(count, users_per_account=1)
         with Publishing(leave_out=True):
             engine = grown_up(product, read_document(SHIPPED), 4 * min(count, 10_000))
-            everybody = np.arange(count) * USERS_PER_ACCOUNT
-            engine.take(product.used_by(everybody, engine.now_ms - DAY_MS // 2))
+            engine.take(product.used_by(np.arange(count), engine.now_ms - DAY_MS // 2))
         records = product.used(EVENTS, engine.now_ms - DAY_MS // 2)
         cost.append(cost_apart(engine, records, f"{count:,} accounts"))
     yield "CPU per event, 1,000,000 accounts", cost[1] / cost[0]
@@ -261,7 +261,7 @@ def close(kafka: str | None) -> Iterator[Result]:
     """A day's end with 1,000,000 accounts, a tenth of which were active."""
     product = Product(1_000_000)
     engine = Engine(read_document(SHIPPED))
-    everybody = np.arange(product.accounts) * USERS_PER_ACCOUNT
+    everybody = np.arange(product.accounts) * product.users_per_account
     with Publishing(leave_out=True):
         engine.live_through(1, lambda at_ms: product.used_by(everybody, at_ms))
         engine.live_through(20, lambda at_ms: product.used(100_000, at_ms))
@@ -307,7 +307,7 @@ def memory(kafka: str | None) -> Iterator[Result]:
     """All that a state of that size holds in memory, deduplication apart."""
     product = Product(1_000_000)
     engine = Engine(ten_sums_and_three_sets())
-    users = product.accounts * USERS_PER_ACCOUNT
+    users = product.accounts * product.users_per_account
     parts_of_everybody = np.array_split(np.arange(users), 20)  # each user came on some day
     for part in parts_of_everybody:
         engine.live_through(1, lambda at_ms, part=part: product.used_by(part, at_ms))  # type: ignore[misc]
