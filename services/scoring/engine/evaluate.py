@@ -25,6 +25,7 @@ class Evaluation:
     """Some accounts evaluated on the running day."""
 
     accounts: IntArray  # [row], ascending
+    cards: IntArray  # [row], numbers in Plan.scorecards
     tenths: IntArray  # [row], as shown: an override's where there is one
     computed: IntArray  # [row], without it
     coverage: IntArray  # [row], hundredths
@@ -40,7 +41,9 @@ def evaluate(state: State, accounts: IntArray) -> Evaluation:
     computed, coverage = np.empty(count, np.int64), np.empty(count, np.int64)
     parts = np.zeros((len(state.plan.parts), count), np.int32)
     healthy, others = np.empty(count, np.int32), np.empty(count, np.int32)
-    for rows, scores in score_all(state, accounts):
+    onboarding = standing(state, accounts)
+    cards = state.accounts.cards[accounts, onboarding.whole].astype(np.int64)
+    for rows, scores in score_all(state, accounts, cards):
         healthy[rows], others[rows] = codes(state.plan.success.matrix, scores.values)
         computed[rows], coverage[rows] = scores.tenths, scores.coverage
         rounded = np.floor(scores.parts * PARTS_PER_POINT + 0.5).astype(np.int32)
@@ -54,25 +57,21 @@ def evaluate(state: State, accounts: IntArray) -> Evaluation:
     overridden, override_tenths = overrides(state, accounts)
     tenths[overridden] = override_tenths
     matrix = np.where(tenths / 10 >= state.plan.bands[0][1], healthy, others)
-    onboarding = standing(state, accounts).codes
-    return Evaluation(accounts, tenths, computed, coverage, parts, matrix, onboarding)
+    return Evaluation(accounts, cards, tenths, computed, coverage, parts, matrix, onboarding.codes)
 
 
-def score_all(state: State, accounts: IntArray) -> Iterator[tuple[IntArray, Scores]]:
+def score_all(
+    state: State, accounts: IntArray, cards: IntArray
+) -> Iterator[tuple[IntArray, Scores]]:
     """The accounts' scores, each scorecard's together: rows of `accounts`, and their scores."""
     assert state.plan is not None
     for start in range(0, len(accounts), CHUNK_ACCOUNTS):
         some = accounts[start : start + CHUNK_ACCOUNTS]
-        values, cards = measure(state, some), cards_of(state, some)
-        for number in np.flatnonzero(np.bincount(cards)).tolist():
-            rows = np.flatnonzero(cards == number)
+        values, own = measure(state, some), cards[start : start + CHUNK_ACCOUNTS]
+        for number in np.flatnonzero(np.bincount(own)).tolist():
+            rows = np.flatnonzero(own == number)
             conditions = state.profile_matches[:, some[rows]]
             yield start + rows, score(state.plan.scorecards[number], values[:, rows], conditions)
-
-
-def cards_of(state: State, accounts: IntArray) -> IntArray:
-    """The number of each account's scorecard on the running day. [row]"""
-    return state.accounts.cards[accounts, standing(state, accounts).whole].astype(np.int64)
 
 
 def overrides(state: State, accounts: IntArray) -> tuple[IntArray, IntArray]:

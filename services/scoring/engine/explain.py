@@ -27,10 +27,14 @@ class Explained(NamedTuple):
     drivers: list[Driver]
 
 
-def explain(state: State, accounts: IntArray) -> Iterator[Explained]:
-    """The drivers and dimensions of accounts, given in ascending order; each names its row."""
+def explain(state: State, accounts: IntArray, cards: IntArray) -> Iterator[Explained]:
+    """The drivers and dimensions of accounts, given in ascending order; each names its row.
+
+    `cards` are their scorecards. They are measured anew: few of those that were evaluated are
+    published, and to keep what was measured of a million would take more than all scores.
+    """
     assert state.plan is not None
-    for rows, scores in score_all(state, accounts):
+    for rows, scores in score_all(state, accounts, cards):
         numbers = accounts[rows]
         shares = _shares(state, numbers, scores)
         risks = [None] * len(numbers)

@@ -15,7 +15,7 @@ def write_history(state: State, day: int, evaluation: Evaluation, effects: Effec
     """
     accounts, published, count = state.accounts, state.published, state.accounts.count
     stale = accounts.stale[:count]
-    headings = headings_of(state, evaluation.accounts, evaluation.tenths)
+    headings = headings_of(state, evaluation.cards, evaluation.tenths)
     closed = evaluation.tenths, evaluation.coverage, headings
     held = published.tenths, published.coverage, published.headings
     columns = [np.where(stale, old[:count], new) for old, new in zip(held, closed, strict=True)]

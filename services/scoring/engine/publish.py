@@ -6,7 +6,7 @@ import numpy as np
 
 from services.scoring.engine.calendar import iso_day
 from services.scoring.engine.effects import Effects, HealthRow
-from services.scoring.engine.evaluate import Evaluation, cards_of
+from services.scoring.engine.evaluate import Evaluation
 from services.scoring.engine.explain import Explained, explain
 from services.scoring.engine.forecast.crosses import crossings, have_passed
 from services.scoring.engine.published import NO_CROSSING, Heading, Override
@@ -37,11 +37,11 @@ def _publish(
     """Publish one record of each of the rows."""
     accounts, published = state.accounts, state.published
     as_of_ms, mode = when
-    numbers = evaluation.accounts[rows]
-    headings = headings_of(state, numbers, evaluation.tenths[rows])
+    numbers, cards = evaluation.accounts[rows], evaluation.cards[rows]
+    headings = headings_of(state, cards, evaluation.tenths[rows])
     shown = _Shown(state, evaluation, rows, headings, iso_time(as_of_ms), mode)
     shares = np.empty((len(rows), len(published.shares)), np.int16)
-    for explained in explain(state, numbers):
+    for explained in explain(state, numbers, cards):
         shares[explained.row] = explained.shares
         own = shown.health(explained)
         place = int(rows[explained.row])
@@ -92,10 +92,10 @@ def differs(state: State, evaluation: Evaluation) -> BoolArray:
     return changed & ~(accounts.stale[at] & published.stale[at])
 
 
-def headings_of(state: State, numbers: IntArray, tenths: IntArray) -> IntArray:
+def headings_of(state: State, cards: IntArray, tenths: IntArray) -> IntArray:
     """The number of each account's scorecard, revision and band, at these scores. [row]"""
     assert state.plan is not None
-    plan, cards = state.plan, cards_of(state, numbers)
+    plan = state.plan
     pairs, places = np.unique(cards * 2048 + tenths + 1, return_inverse=True)
     found = []
     for pair in pairs.tolist():

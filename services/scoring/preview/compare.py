@@ -161,7 +161,7 @@ def _most(state: State, old: Evaluation, new: Evaluation, rows: IntArray) -> lis
             new=int(new.tenths[rows[each.row]]) / 10,
             drivers=_drivers(each.drivers),
         )
-        for each in explain(state, accounts)
+        for each in explain(state, accounts, new.cards[rows])
     ]
     return sorted(moved, key=lambda one: -abs(one.new - one.old))
 
