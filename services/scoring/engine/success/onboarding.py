@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,7 @@ _FILLS = {
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-@dataclass
-class Standing:
+class Standing(NamedTuple):
     """How some accounts' onboardings go; all are [row]."""
 
     whole: NDArray[np.int8]  # NOT_STARTED, RUNNING, ALL_DONE or ENDED
@@ -123,8 +121,13 @@ def latch(state: State, values_of: Callable[[State, IntArray], FloatArray]) -> l
 
 def standing(state: State, accounts: IntArray) -> Standing:
     """How the accounts' onboardings stand on the running day."""
-    running_days = np.full(len(accounts), state.day)
-    return standing_on(state, accounts, running_days, reached_days(state, accounts))
+    result = _nothing_started(len(accounts))
+    rows = np.flatnonzero(state.success.start_days[accounts] != NEVER)
+    if len(rows):
+        some, running_days = accounts[rows], np.full(len(rows), state.day)
+        found = standing_on(state, some, running_days, reached_days(state, some))
+        result.whole[rows], result.codes[rows], result.scores[rows] = found
+    return result
 
 
 def reached_days(state: State, accounts: IntArray) -> SmallArray:
@@ -142,8 +145,7 @@ def standing_on(
     `by_metric` is [row, milestone]: the days on which metrics reach what they should.
     """
     assert state.plan is not None
-    plan, count = state.plan.success.onboarding, len(accounts)
-    result = Standing(np.zeros(count, np.int8), np.zeros(count, np.int64), np.full(count, np.nan))
+    plan, result = state.plan.success.onboarding, _nothing_started(len(accounts))
     if plan is None:
         return result
     start = state.success.start_days[accounts]
@@ -158,6 +160,10 @@ def standing_on(
         result.codes[rows] = _codes(whole, statuses)
         result.scores[rows] = _scores(plan, statuses)
     return result
+
+
+def _nothing_started(count: int) -> Standing:
+    return Standing(np.zeros(count, np.int8), np.zeros(count, np.int64), np.full(count, np.nan))
 
 
 def _statuses(
