@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from services.scoring.engine.calendar import calendar
+from services.scoring.engine.plan import CARRIED_MAX
 from tests.scoring.documents import document
 from tests.scoring.histories import DAY, HOUR, START, Record, at, config, event, one, tick
 from tests.scoring.oracle_metrics import day_begin, day_of
@@ -304,3 +305,15 @@ def test_an_older_tick_of_a_source_takes_nothing_back() -> None:
     clocks = [body["time"] for key, body in both(one({"count": "a", "window": "1d"}), *ticks).outbox
               if key == "myaku.tick"]  # fmt: skip
     assert clocks == [at(START), at(START + 10 * HOUR)]
+
+
+@pytest.mark.parametrize("count", [CARRIED_MAX, CARRIED_MAX + 1])
+def test_a_plan_may_read_any_number_of_properties(count: int) -> None:
+    sums = {f"m{n}": {"sum": f"p{n}", "of": f"t{n % 2}", "window": "28d"} for n in range(count)}
+    told = {f"p{n}": n for n in range(count)}
+    events = [event("acme", START + n, f"t{n}", id=str(n), properties=told) for n in range(2)]
+    said = both(config(document(sums)), tick(START), *events, tick(START + HOUR))
+    drivers = said.health["acme"]["drivers"]
+    assert {driver["measure"]: driver["value"] for driver in drivers} == {
+        f"m{n}": float(n) for n in range(count)
+    }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from services.scoring.engine.event import Event, all_properties, path_of
+from services.scoring.engine.event import Event, Properties, all_properties, path_of
 from services.scoring.engine.table import HashArray, IntArray
 
 
@@ -46,8 +46,8 @@ class Columns:
     ids: HashArray  # of (source, id)
     accounts: HashArray
     users: HashArray  # without one, the hash of no text
-    carry: tuple[str, ...] | None
-    """The properties that all events carry; None where some could not be decoded with them."""
+    carry: Properties | None
+    """What all events carry; None where they were decoded without, or some could not be with."""
 
     def __len__(self) -> int:
         return len(self.events)

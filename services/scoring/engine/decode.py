@@ -13,7 +13,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from services.scoring.engine.columns import Columns, LogRecord, joined
-from services.scoring.engine.event import UNREADABLE, Event, decode_event, decoder_with
+from services.scoring.engine.event import UNREADABLE, Event, Properties, decode_event, decoder_with
 from services.scoring.engine.state import State
 from services.scoring.engine.table import HashArray, IntArray, hashes_of
 from shared.events import RESERVED_PREFIX, Control, Erasure, Tick, decode_control
@@ -62,21 +62,21 @@ def decode(records: Iterable[LogRecord], state: State) -> Batch:
     Of the state only the seed of its hashes is used, and which properties its plan reads: where
     another plan takes effect among the records, `advance` reads them again.
     """
-    properties = state.plan.properties if state.plan else ()
+    carry = state.plan.carried if state.plan else None
     left = iter(records)
     chunks = iter(lambda: list(islice(left, CHUNK_RECORDS)), [])
     return _joined(
-        [_chunk(chunk, state.hash_seed, properties, []) for chunk in chunks]
-        or [_batch([], state.hash_seed, properties, [])]
+        [_chunk(chunk, state.hash_seed, carry, []) for chunk in chunks]
+        or [_batch([], state.hash_seed, carry, [])]
     )
 
 
 def _chunk(
-    records: list[LogRecord], seed: int, properties: tuple[str, ...], bad: list[Quarantined]
+    records: list[LogRecord], seed: int, carry: Properties | None, bad: list[Quarantined]
 ) -> Batch:
-    for carry in (properties, None):
+    for properties in dict.fromkeys((carry, None)):
         with suppress(*UNREADABLE):
-            return _batch(records, seed, carry, bad)
+            return _batch(records, seed, properties, bad)
     good: list[LogRecord] = []
     for record in records:
         try:
@@ -84,7 +84,7 @@ def _chunk(
             good.append(record)
         except UNREADABLE as error:
             bad.append(Quarantined(record.offset, str(error), record.value or b""))
-    return _chunk(good, seed, properties, bad)
+    return _chunk(good, seed, carry, bad)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
@@ -102,7 +102,7 @@ def _joined(batches: Sequence[Batch]) -> Batch:
 
 
 def _batch(
-    records: list[LogRecord], seed: int, carry: tuple[str, ...] | None, bad: list[Quarantined]
+    records: list[LogRecord], seed: int, carry: Properties | None, bad: list[Quarantined]
 ) -> Batch:
     ours = _controls(records)
     controls = [(at - before, _control(records[at])) for before, at in enumerate(ours)]

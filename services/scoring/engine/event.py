@@ -10,6 +10,9 @@ from shared.native.event import NAME_CHARACTERS_MAX
 
 Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
 
+Properties = tuple[str, ...]
+"""Names, ascending, each once."""
+
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding bytes may raise: the record is put aside."""
 
@@ -44,7 +47,7 @@ def all_properties(value: bytes | None) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1000)
-def decoder_with(properties: tuple[str, ...]) -> Callable[[bytes], Event]:
+def decoder_with(properties: Properties) -> Callable[[bytes], Event]:
     """Decodes events that carry these properties, for `property_of`; others are passed over.
 
     It raises what is UNREADABLE.

@@ -15,6 +15,9 @@ from services.scoring.engine.table import IntArray
 from services.scoring.engine.users.plan import EngagementPlan
 from shared.events import encode
 
+CARRIED_MAX = 64
+"""With more properties, an event that carries them all costs more than to be decoded twice."""
+
 DISTINCT = (str, bool, int, float)  # the types of values that can be told apart
 
 
@@ -110,9 +113,13 @@ class Plan:
         return kinds.index("silence_risk") if "silence_risk" in kinds else None
 
     @cached_property
-    def properties(self) -> tuple[str, ...]:
-        """The properties that signals read, ascending."""
-        return tuple(sorted({name for each in self.signals for name in each.property_names()}))
+    def carried(self) -> tuple[str, ...] | None:
+        """The properties that events are decoded with: those that signals read, ascending.
+
+        None where they are too many; then each type's are read later.
+        """
+        names = sorted({name for each in self.signals for name in each.property_names()})
+        return tuple(names) if len(names) <= CARRIED_MAX else None
 
     def properties_of(self, event_type: str) -> tuple[str, ...]:
         """The properties that signals read of events of a type, ascending."""

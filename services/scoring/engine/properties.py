@@ -21,7 +21,7 @@ def readable(plan: Plan, batch: Columns, ahead: BoolArray, bad: list[Quarantined
     """
     whole = ahead.copy()
     whole[batch.of(frozenset(filter(is_reserved, batch.present)))] = True
-    if batch.carry == plan.properties and _are_readable(batch, whole):
+    if plan.carried is not None and batch.carry == plan.carried and _are_readable(batch, whole):
         return batch
     good: list[int] = []
     events: list[Event] = []
