@@ -185,8 +185,14 @@ def _extend(columns: Columns, signal_no: int, *arrays: IntArray | FloatArray) ->
 
 
 def _history(effects: Effects) -> Iterator[Sequence[Any]]:
-    for account, day, tenths, *others in effects.history:
-        yield account, day, None if tenths == NO_SCORE else tenths, *others
+    for rows in effects.history:
+        columns = rows.accounts, rows.tenths, rows.coverage, rows.headings, rows.stale
+        for account, tenths, coverage, number, is_stale in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            card, revision, band = rows.known[number]
+            scored = None if tenths == NO_SCORE else tenths
+            yield account, rows.day, scored, band, coverage, card, revision, is_stale
 
 
 def pack(records: Outgoing) -> bytes:

@@ -37,6 +37,7 @@ from tests.scoring.random_log import (
 )
 from tests.scoring.test_pipeline import log_of
 from tests.scoring.test_store import comparable
+from tests.scoring.twins import history_rows
 
 PARTITION = 3
 START_DAY = START_MS // DAY_MS
@@ -251,8 +252,8 @@ def test_what_silence_leads_to_is_foreseen_by_what_became_known(tmp_path: Path) 
 
     from_the_first = [rest[0], *history()[1:], rest[1]]
     assert newest(advanced(twin, numbered(from_the_first))).crosses == told
-    closed = [row for day in range(41, 70) for row in advanced(
-        state, numbered([tick(START_MS + day * DAY_MS)])).history]  # fmt: skip
+    closed = [row for day in range(41, 70) for row in history_rows(advanced(
+        state, numbered([tick(START_MS + day * DAY_MS)])))]  # fmt: skip
     first = next(row for row in closed if row.band == "watch")
     assert told == Crossing("watch", iso_day(first.day)) == Crossing("watch", _day(67))
 

@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.scoring.engine import Effects, RawRecord, State, advance, decode
-from services.scoring.engine.effects import HistoryRow
 from services.scoring.engine.success.signals import naming
 from shared.kafka import partition_of
 from tests.scoring.histories import Record
@@ -82,7 +81,7 @@ class Engine:
             ],
             history=every_day(
                 accounts.ids,
-                [row for effects in self.effects for row in effects.history],
+                [row for effects in self.effects for row in history_rows(effects)],
                 self.state.day,
             ),
             health={
@@ -98,6 +97,29 @@ def with_profile(value: Any) -> Any:
     if "account_id" not in value:
         return value
     return value | {"profile": (value["profile"], json_value(value["profile"]))}
+
+
+class HistoryRow(NamedTuple):
+    """An account's health at a day's end."""
+
+    account: int
+    day: int
+    tenths: int
+    band: str | None
+    coverage_hundredths: int
+    scorecard: str
+    revision: str
+    stale: bool
+
+
+def history_rows(effects: Effects) -> Iterator[HistoryRow]:
+    """What the step wrote into the histories."""
+    for rows in effects.history:
+        for at, number in enumerate(rows.headings.tolist()):
+            card, revision, band = rows.known[number]
+            numbers = int(rows.accounts[at]), rows.day, int(rows.tenths[at])
+            coverage, is_stale = int(rows.coverage[at]), bool(rows.stale[at])
+            yield HistoryRow(*numbers, band, coverage, card, revision, is_stale)
 
 
 def every_day(ids: list[str], rows: Iterable[HistoryRow], running_day: int) -> dict[Any, Row]:

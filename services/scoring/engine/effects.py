@@ -4,24 +4,24 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from services.scoring.engine.decode import Quarantined
+from services.scoring.engine.published import Heading
 from services.scoring.engine.sources import SourceEffects
 from services.scoring.engine.state import Held
 from services.scoring.engine.success.state import SuccessEffects
-from services.scoring.engine.table import HashArray, IntArray
+from services.scoring.engine.table import BoolArray, HashArray, IntArray
 from shared.events import ENGAGEMENT_CHANGES, HEALTH_CHANGES
 
 
-class HistoryRow(NamedTuple):
-    """An account's health as known at a day's end; written where it differs from the day before."""
+class HistoryRows(NamedTuple):
+    """Accounts' health as known at a day's end, where it differs from the day before. [row]"""
 
-    account: int
     day: int
-    tenths: int
-    band: str | None
-    coverage_hundredths: int
-    scorecard: str
-    revision: str
-    stale: bool
+    accounts: IntArray
+    tenths: IntArray  # NO_SCORE without one
+    coverage: IntArray  # hundredths
+    headings: IntArray  # numbers in `known`
+    stale: BoolArray
+    known: list[Heading]
 
 
 class HealthRow(NamedTuple):
@@ -60,7 +60,7 @@ class Effects:
     number: int  # names the rows of this step; greater than those before
     outbox: list[tuple[bytes, bytes]] = field(default_factory=list)
     """(key, value) for `health.changes`, in order."""
-    history: list[HistoryRow] = field(default_factory=list)
+    history: list[HistoryRows] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     sums: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
     """(signal_no, accounts, days) of the day sums that changed."""

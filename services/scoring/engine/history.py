@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.scoring.engine.effects import Effects, HistoryRow
+from services.scoring.engine.effects import Effects, HistoryRows
 from services.scoring.engine.evaluate import Evaluation
 from services.scoring.engine.publish import headings_of
 from services.scoring.engine.state import SCORES_RING_DAYS, State
@@ -20,10 +20,10 @@ def write_history(state: State, day: int, evaluation: Evaluation, effects: Effec
     held = published.tenths, published.coverage, published.headings
     columns = [np.where(stale, old[:count], new) for old, new in zip(held, closed, strict=True)]
     rows = np.stack([*columns, stale], axis=1)
-    for account in np.flatnonzero((rows != accounts.history[:count]).any(axis=1)).tolist():
-        tenths, coverage, number, is_stale = rows[account].tolist()
-        card, revision, band = published.known_headings[number]
-        row = HistoryRow(account, day, tenths, band, coverage, card, revision, bool(is_stale))
-        effects.history.append(row)
+    differ = np.flatnonzero((rows != accounts.history[:count]).any(axis=1))
+    tenths, coverage, numbers = (column[differ] for column in columns)
+    effects.history.append(
+        HistoryRows(day, differ, tenths, coverage, numbers, stale[differ], published.known_headings)
+    )
     accounts.history[:count] = rows
     accounts.closed_tenths[:count, day % SCORES_RING_DAYS] = rows[:, 0]
