@@ -20,10 +20,10 @@ PATHS = ("/metrics", "/livez", "/readyz")
 
 
 class Readiness:
-    """What a service still waits for. Ready when nothing is left."""
+    """What a service still waits for: at first its partitions. Ready when nothing is left."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, str] = {}
+        self.waiting: dict[str, str] = {"partitions": "starting"}
         self.facts: dict[str, Any] = {}
         self.turned_at = time.monotonic()
 

@@ -141,6 +141,13 @@ def test_probes_and_metrics() -> None:
         assert client.get("/else").status_code == 404
 
 
+def test_who_has_only_started_is_not_ready() -> None:
+    work = "    await running.stop.wait()"
+    with running(work) as (_, port), httpx2.Client(base_url=f"http://{LOOPBACK}:{port}") as client:
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["waiting"]) == (503, {"partitions": "starting"})
+
+
 def test_a_loop_that_does_not_turn_is_not_alive() -> None:
     readiness = Readiness()
     assert readiness.alive
