@@ -38,6 +38,7 @@ KEPT_A_WEEK = {"cleanup.policy": "delete", "retention.ms": str(WEEK_MS)}
 """What tells of users under their account's key: compacted, it would keep one of them."""
 CONFIG_BYTES_MAX = 1_000_000
 FIRST_RECORD_SECONDS = 10
+ANSWER_MS = 20
 
 
 async def create_log(
@@ -58,12 +59,9 @@ async def create_log(
     sender = kafka.producer(settings)
     await kafka.start(sender, settings)
     try:
-        found: dict[TopicPartition, Marker | None] = {}
-        for topic in MARKED_TOPICS:
-            count = await kafka.partitions_of(sender, topic)
-            found |= await read_markers(
-                settings, [TopicPartition(topic, number) for number in range(count)]
-            )
+        counts = {topic: await kafka.partitions_of(sender, topic) for topic in MARKED_TOPICS}
+        places = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
+        found = await read_markers(settings, places)
         wanted_marker = _agreed(settings, found, log_id)
         for place, marker in found.items():
             if marker is None:
@@ -130,18 +128,34 @@ async def read_markers(
     consumer = kafka.reader(settings)
     await kafka.start(consumer, settings)
     try:
-        wanted = list(places)
-        consumer.assign(wanted)
-        for place in wanted:
+        left = set(places)
+        consumer.assign(left)
+        for place in left:
             consumer.seek(place, 0)
+        found: dict[TopicPartition, Marker | None] = {}
         async with asyncio.timeout(FIRST_RECORD_SECONDS):
-            return {place: await _read_marker(consumer, place, settings) for place in wanted}
+            while left := left - found.keys():
+                found |= await _read_answers(consumer, left, settings)
+        return found
     except TimeoutError as error:
         raise kafka.BrokerUnavailable(
             f"The broker at {settings.kafka} gives no records."
         ) from error
     finally:
         await consumer.stop()
+
+
+async def _read_answers(
+    consumer: AIOKafkaConsumer, places: Iterable[TopicPartition], settings: Settings
+) -> dict[TopicPartition, Marker | None]:
+    """The markers of those partitions that the broker has answered for meanwhile."""
+    try:
+        batch = await consumer.getmany(*places, timeout_ms=ANSWER_MS, max_records=1)
+    except OffsetOutOfRangeError as error:
+        raise _cut(settings, next(iter(error.args[0]))) from error
+    found = {place: _marker(place, records[0], settings) for place, records in batch.items()}
+    empty = {place for place in places if consumer.highwater(place) == 0}
+    return dict.fromkeys(empty) | found
 
 
 def _cut(settings: Settings, place: TopicPartition) -> UserError:
@@ -151,20 +165,9 @@ def _cut(settings: Settings, place: TopicPartition) -> UserError:
     )
 
 
-async def _read_marker(
-    consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings
-) -> Marker | None:
-    records: list[ConsumerRecord] = []
-    while not records:
-        try:
-            batch = await consumer.getmany(place, timeout_ms=100, max_records=1)
-        except OffsetOutOfRangeError as error:
-            raise _cut(settings, place) from error
-        records = batch.get(place, [])
-        if not records and consumer.highwater(place) == 0:
-            return None
+def _marker(place: TopicPartition, record: ConsumerRecord, settings: Settings) -> Marker:
     try:
-        marker = decode_control(records[0].value or b"")
+        marker = decode_control(record.value or b"")
     except MsgspecError:
         marker = None
     if not isinstance(marker, Marker):

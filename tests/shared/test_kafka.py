@@ -85,6 +85,12 @@ async def test_the_first_to_make_a_log_names_it(settings: Settings) -> None:
             assert [decode_control(value) for _, value in records] == [Marker("log-1", 2)]
 
 
+async def test_many_partitions_are_asked_together(tansu_address: str) -> None:
+    settings = settings_for(tansu_address, URL)
+    assert await create(settings, "log-1", partitions=120) == "log-1"
+    assert await create(settings, "log-2", partitions=120) == "log-1"
+
+
 async def test_what_is_missing_is_made(settings: Settings) -> None:
     await topics._create_topics(settings, {USAGE_ACCEPTED: (2, {})})
     assert await create(settings, "log-1") == "log-1"
