@@ -1,16 +1,17 @@
 """Sends two events of one account to the Kafka that `make up` has started.
 
-.venv/bin/python examples/over_kafka.py
+.venv/bin/python examples/over_kafka.py [DATA_DIR]
 """
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-KAFKA = json.loads(Path(".myaku/up.json").read_text())["kafka"]
+KAFKA = json.loads(Path(*sys.argv[1:] or [".myaku"], "up.json").read_text())["kafka"]
 NOW = datetime.now(UTC).isoformat(timespec="milliseconds")
 EVENTS = (
     {

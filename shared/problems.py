@@ -156,7 +156,9 @@ def read_cursor(cursor: str | None, kind: type[C]) -> C | None:
     if cursor is None:
         return None
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kind)
+        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if rb"\u0000" in place:
+            raise ValueError("no list has a NUL")
+        return msgspec.json.decode(place, type=kind)
     except (msgspec.MsgspecError, binascii.Error, ValueError):
         raise Problem(400, "bad_cursor", "cursor: pass on the next_cursor of a list.") from None

@@ -132,7 +132,7 @@ async def test_what_waits_for_the_user_goes_in_every_source_partition(
 
 
 @pytest.mark.parametrize("partition", [0, 1], ids=["where it joins", "at the next tick"])
-async def test_what_waited_of_before_follows_somebody_new_without_a_name(
+async def test_what_waited_of_before_is_nobody_s_who_came_later(
     kafka_address: str, database_url: str, partition: int
 ) -> None:
     """It came after the erasure was asked for, and before its record."""
@@ -144,7 +144,9 @@ async def test_what_waited_of_before_follows_somebody_new_without_a_name(
         await through(settings, broker)
         await broker.send_signed(Tick(1, 2, iso_time(NOW_MS), "history"), 1)
         await through(settings, broker)
-        assert users(await broker.all_accepted()) == {"j": "u", "e": None}
+        assert users(await broker.all_accepted()) == {"j": "u"}
+        (refused,) = await broker.rejected()
+        assert dict(refused.headers)["reason"] == b"unknown_account"
 
 
 async def test_only_a_signed_erasure_is_one(kafka_address: str, database_url: str) -> None:

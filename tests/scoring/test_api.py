@@ -18,6 +18,7 @@ from shared import database
 from shared.access import Keyring
 from shared.database import transaction
 from shared.offsets import claim
+from shared.problems import write_cursor
 from shared.times import iso_time
 from tests import callers
 from tests.scoring.random_log import DAY_MS, IDS, START_MS, config, document, event, tick
@@ -191,6 +192,10 @@ async def test_a_history_has_a_row_for_every_day_whatever_the_pages(
     assert await whole(client, path, limit=500, **{"from": "0001-01-01"}) == days
 
 
+OF_NO_RANK = write_cursor({"rank": 10**12, "user_id": "u"})
+OF_NUL = write_cursor({"rank": 1, "user_id": "\0"})
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -207,6 +212,8 @@ async def test_a_history_has_a_row_for_every_day_whatever_the_pages(
         ("/v1/accounts/acme/history?from=yesterday", 422, "invalid_request"),
         ("/v1/accounts/acme/history?until=2024-01-01", 422, "invalid_request"),
         ("/v1/accounts/acme/history?cursor=eyJkYXkiOjk5OTk5OTk5OTk5fQ", 400, "bad_cursor"),
+        (f"/v1/accounts/acme/users?cursor={OF_NO_RANK}", 400, "bad_cursor"),
+        (f"/v1/accounts/acme/users?cursor={OF_NUL}", 400, "bad_cursor"),
         ("/v1/nothing", 404, "not_found"),
         ("/v1/accounts/a/b", 404, "not_found"),
     ],

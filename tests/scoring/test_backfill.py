@@ -262,6 +262,17 @@ def _day(number: int) -> str:
     return iso_day(START_DAY + number)
 
 
+def test_a_partition_without_accounts_has_nothing_to_wait_for(tmp_path: Path) -> None:
+    at_ms = START_MS + 9 * DAY_MS
+    log = [config(before_()), tick(START_MS), config(with_exports()), tick(at_ms)]
+    state = State(PARTITION, 7)
+    advanced(state, numbered(log))
+    assert state.unread
+    let_in(state, read(wait_of(state), log, tmp_path, 100))
+    assert not state.unread
+    assert {kept.since_day for kept in state.signals} == {ALWAYS_KNOWN}
+
+
 def test_what_was_taken_in_is_not_taken_in_again(tmp_path: Path) -> None:
     state, log = changed()
     pieces = read(wait_of(state), log, tmp_path, 100)

@@ -21,6 +21,7 @@ from shared.times import time_ms
 
 KNOWN_AT = "known_at"
 PARKED_MS_MAX = 7 * 86_400_000
+OF_ERASED = "The user was erased, and the account is not named."
 
 
 class Parked(msgspec.Struct):
@@ -155,7 +156,7 @@ class _Walk:
             return "accepted"
         assert event.user_id is not UNSET
         if self.outcome.erased.covers(event):
-            why = Refused("unknown_account", "The user was erased, and the account is not named.")
+            why = Refused("unknown_account", OF_ERASED)
             self.outcome.rejected.append(Rejected(record, why))
             return "rejected"
         try:
@@ -221,6 +222,8 @@ class _Walk:
             if account_id is None:
                 return False
             event = examine(parked.record.value, parked.received_ms)
+            if self.outcome.erased.covers(event):
+                raise Refused("unknown_account", OF_ERASED)
         except Refused as refused:
             self.outcome.rejected.append(Rejected(parked.record, refused))
             self.outcome.counts["parked_refused"] += 1

@@ -18,7 +18,7 @@ from services.scoring.engine.fold import fold
 from services.scoring.engine.freshness import declare, turn_stale
 from services.scoring.engine.measure import measure
 from services.scoring.engine.overrides import end_overrides
-from services.scoring.engine.properties import readable
+from services.scoring.engine.properties import with_properties
 from services.scoring.engine.publish import publish
 from services.scoring.engine.replan import replan
 from services.scoring.engine.sources import count_rejected, hear, learn
@@ -135,7 +135,7 @@ class _Step:
                 self.effects.quarantined.append(bad)
         ours = batch.take(np.flatnonzero(~foreign))
         ahead = self.state.is_ahead(ours.times_ms)
-        return readable(self.state.plan, ours, ahead, self.effects.quarantined)
+        return with_properties(self.state.plan, ours, ahead, self.effects.quarantined)
 
     def _fold(self, batch: Columns) -> None:
         if len(batch):

@@ -12,7 +12,9 @@ from services.scoring.engine.plan import Plan
 from services.scoring.engine.table import BoolArray
 
 
-def readable(plan: Plan, batch: Columns, ahead: BoolArray, bad: list[Quarantined]) -> Columns:
+def with_properties(
+    plan: Plan, batch: Columns, ahead: BoolArray, bad: list[Quarantined]
+) -> Columns:
     """The events whose properties can be read, with those that the plan's signals read of them.
 
     The others are put aside. Of reserved types all properties have to be readable, and of what is
@@ -34,7 +36,7 @@ def readable(plan: Plan, batch: Columns, ahead: BoolArray, bad: list[Quarantined
             good.append(at)
         except UNREADABLE as error:
             bad.append(Quarantined(record.offset, str(error), record.value or b""))
-    return replace(batch.take(np.array(good, np.int64)), events=events)
+    return replace(batch.take(np.array(good, np.int64)), events=events, carry=None)
 
 
 def _are_readable(batch: Columns, whole: BoolArray) -> bool:

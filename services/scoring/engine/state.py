@@ -207,7 +207,7 @@ class State:
         if self.clock.now_ms is None:
             return np.full(len(times_ms), True)
         assert self.plan is not None
-        ahead: BoolArray = times_ms >= self.plan.calendar.begins_ms(self.day + 1)
+        ahead: BoolArray = self.plan.calendar.days_of(times_ms) > self.day
         return ahead
 
     @property

@@ -58,9 +58,12 @@ def reading_state(partition: int, hash_seed: int, plan: Plan) -> State:
 
 
 def pieces(state: State, number: int, signal_no: int, since_day: int) -> Iterator[Piece]:
-    """What the state has of its signal of this number, in the order of the accounts."""
+    """What the state has of its signal of this number, in the order of the accounts.
+
+    At least one piece, for it also says from which day on the log tells all.
+    """
     kept = state.signals[number]
-    for start in range(0, state.accounts.count, PIECE_ACCOUNTS):
+    for start in range(0, max(1, state.accounts.count), PIECE_ACCOUNTS):
         end = min(start + PIECE_ACCOUNTS, state.accounts.count)
         arrays = _TOLD[type(kept)](state, kept, start, end)
         yield Piece(

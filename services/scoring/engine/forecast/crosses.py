@@ -144,8 +144,9 @@ def _divided(silence: Silence, first: IntArray, bands: IntArray) -> IntArray:
         rows = rows[can_only_fall(silence, rows, card)]
         low, high = first[rows], np.full(len(rows), NEVER_AHEAD)
         while len(open_ := np.flatnonzero(low < high)):
-            parts = np.arange(1, max(1, TOGETHER // len(open_)) + 1)[:, None]
             span = high[open_] - low[open_]
+            count = min(int(span.max()), max(1, TOGETHER // len(open_)))
+            parts = np.arange(1, count + 1)[:, None]
             days = np.minimum(low[open_] + span * parts // (len(parts) + 1), high[open_] - 1)
             ahead = Ahead(silence, np.tile(rows[open_], len(parts)), days.ravel())
             ((_, scores),) = scores_ahead(ahead, np.full(len(ahead), number))

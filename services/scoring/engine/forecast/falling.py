@@ -2,7 +2,7 @@
 
 It is proven measure by measure: what a window counts cannot grow, the days since the last event
 and the risk of silence cannot shrink, an open ticket stays open. Then the first day below a limit
-can be found by halving; of all others every day has to be looked at.
+can be found by dividing; of all others every day has to be looked at.
 """
 
 from collections.abc import Mapping
