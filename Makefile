@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# These rooms compute; the others start whole installations, and would only wait for each other.
+SIDE_BY_SIDE := tests/access tests/admin tests/alerts tests/scoring tests/shared
 LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -37,7 +39,8 @@ check: $(READY) ## Formatting, lint, types, who may import whom
 	$(BIN)/lint-imports
 
 test: $(READY) ## All tests, on the real parts; on Apache Kafka too where Java and Maven are
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%)
 
 format: $(READY) ## Format the code, and mend what ruff can
 	$(BIN)/ruff format .

@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,10 @@ from tests.end_to_end.snapshots import Snapshot, snapshot
 from tests.processes import until
 from tests.scoring.histories import Record
 
-ENVIRONMENT = {"MYAKU_SECRET_HOOK": SECRET}
+ENVIRONMENT = {
+    "MYAKU_SECRET_HOOK": SECRET,
+    "MYAKU_KAFKA_SESSION_TIMEOUT_MS": "6000",  # the least that Apache Kafka allows
+}
 ROUTING = """
 fallback: cs-ops@example.com
 destinations:
@@ -128,19 +130,22 @@ async def delivered(installation: Installation) -> None:
     async def nothing_waits() -> bool:
         return bool((await installation.rows(waiting))[0][0] == 0)
 
-    await until(nothing_waits, 150)  # the lease of a sender that was killed lasts 90 s
+    await until(nothing_waits)
+
+
+async def end_leases(installation: Installation) -> None:
+    """As if the time of every lease were over, which is 90 s."""
+    await installation.rows("UPDATE alerts.notification SET lease_until_ms = 0")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, history: History
-) -> AsyncIterator[Run]:
+async def undisturbed(tmp_path_factory: pytest.TempPathFactory, history: History) -> Run:
     """The history through the embedded broker and database, 4 partitions, twice."""
     directory = tmp_path_factory.mktemp("undisturbed")
     async with receiving() as receiver:
         config = configuration(directory / "config", receiver.url)
         async with up(directory / "data", *options(config), environment=ENVIRONMENT) as myaku:
-            yield await _run(myaku, receiver, history)
+            return await _run(myaku, receiver, history)
 
 
 async def _run(myaku: Installation, receiver: Receiver, history: History) -> Run:

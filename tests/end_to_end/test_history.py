@@ -15,6 +15,7 @@ from tests.end_to_end.conftest import (
     Run,
     configuration,
     delivered,
+    end_leases,
     options,
 )
 from tests.end_to_end.installation import Installation, run, start, up
@@ -101,6 +102,8 @@ async def test_services_killed_in_the_middle_change_nothing(
             for service, share in (("scoring", 0.1), ("alerts", 0.3), ("ingest", 0.2)):
                 await until(lambda share=share: is_past(myaku, share, undisturbed))  # type: ignore[misc]
                 await myaku.kill(service)
+                if service == "alerts":
+                    await end_leases(myaku)
             printed, _ = await asyncio.wait_for(replay.communicate(), 600)
             assert replay.returncode == 0, printed.decode()
             await delivered(myaku)

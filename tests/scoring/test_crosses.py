@@ -26,6 +26,7 @@ FIRST_DAY = date(1970, 1, 1)
 START_DAY = START // DAY
 BANDS = ("healthy", "watch", "at_risk", "critical")
 MILESTONES = ("kickoff", "setup")
+AS_SHIPPED = read_document(SHIPPED)
 
 
 def told_of(seed: int, until: int) -> Iterator[Record]:
@@ -78,8 +79,7 @@ def facts(chance: random.Random, account: str, until: int) -> Iterator[Record]:
 @st.composite
 def pasts(draw: st.DrawFn) -> list[Record]:
     """A past, some quiet days, and sometimes news and another configuration on the way."""
-    shipped = st.just(read_document(SHIPPED))
-    configurations = st.one_of(documents("Europe/Berlin"), shipped)
+    configurations = st.one_of(documents("Europe/Berlin"), st.just(AS_SHIPPED))
     records = [config(draw(configurations)), tick(START - 20 * DAY)]
     mode = draw(st.sampled_from(("history", "live")))
     records.append(tick(START, mode))
