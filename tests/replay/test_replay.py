@@ -194,16 +194,16 @@ async def test_killed_at_any_point_it_loses_nothing(
     path = history(tmp_path / "events", 12_000)
     saved = serve(tansu_address, tmp_path / "data").replay_checkpoint
 
-    async def start() -> asyncio.subprocess.Process:
+    async def start(*rate: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", PROGRAM, str(path), "--data-dir", str(tmp_path / "data")),
-            *("--rate", "8000"),
+            *rate,
             stderr=asyncio.subprocess.PIPE,
         )
 
     for _ in range(2):
         reached = checkpoint.read(saved)
-        process = await start()
+        process = await start("--rate", "1000")
         await eventually(lambda known=reached: checkpoint.read(saved) not in (None, known))  # type: ignore[misc]
         os.kill(process.pid, number)
         assert await process.wait() != 0
