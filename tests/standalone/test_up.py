@@ -98,7 +98,9 @@ async def test_a_database_that_cannot_be_used(
 
 
 async def test_a_kafka_that_is_no_address(tmp_path: Path, config: Path, database_url: str) -> None:
-    options = Options(tmp_path / "data", config=config, kafka="nohost", database=database_url)
+    options = Options(
+        tmp_path / "data", config=config, kafka="nohost", database=database_url, ports_from=0
+    )
     assert (await refusal(options)).startswith("--kafka does not name a broker")
 
 
