@@ -25,6 +25,8 @@ from services.standalone.keeper import Kept, Leash
 VERSION = "4.4.0"
 CACHE = Path.home() / ".cache" / "myaku" / f"kafka-{VERSION}"
 FETCH_SECONDS = 300
+JAVA = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+"""It lives for minutes only: what it would spend on optimising itself never comes back."""
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -127,7 +129,7 @@ async def running(leash: Leash, properties: str = PROPERTIES) -> AsyncIterator[s
             properties.format(port=port, controller_port=free_port(), directory=directory)
         )
         await asyncio.to_thread(_format, written, class_path)
-        command = ["java", "-Xmx512m", "-cp", class_path, "kafka.Kafka", str(written)]
+        command = [*JAVA, "-cp", class_path, "kafka.Kafka", str(written)]
         process = await asyncio.to_thread(Kept, command, leash, directory / "kafka.log")
         try:
             await until_answers(address, process)
@@ -139,7 +141,7 @@ async def running(leash: Leash, properties: str = PROPERTIES) -> AsyncIterator[s
 def _format(properties: Path, class_path: str) -> None:
     # The tool takes an id that begins with "-" for an option: the first byte is 0.
     cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-    tool = ["java", "-cp", class_path, "kafka.tools.StorageTool", "format"]
+    tool = [*JAVA, "-cp", class_path, "kafka.tools.StorageTool", "format"]
     subprocess.run(
         [*tool, "-t", cluster, "-c", str(properties)], check=True, stdout=subprocess.DEVNULL
     )
