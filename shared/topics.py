@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     OffsetOutOfRangeError,
@@ -59,7 +59,7 @@ async def create_log(
     sender = kafka.producer(settings)
     await kafka.start(sender, settings)
     try:
-        counts = {topic: await kafka.partitions_of(sender, topic) for topic in MARKED_TOPICS}
+        counts = {topic: await _count(sender, topic, settings) for topic in MARKED_TOPICS}
         places = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
         found = await read_markers(settings, places)
         wanted_marker = _agreed(settings, found, log_id)
@@ -116,6 +116,19 @@ async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[s
                 raise UserError(f"Topic {topic} at {settings.kafka} cannot be made: {error}.")
     finally:
         await admin.close()
+
+
+async def _count(sender: AIOKafkaProducer, topic: str, settings: Settings) -> int:
+    """How many partitions a topic has that was made: a broker may hear of it a moment later."""
+    try:
+        async with asyncio.timeout(FIRST_RECORD_SECONDS):
+            while not (count := await kafka.partitions_of(sender, topic)):  # noqa: ASYNC110
+                await asyncio.sleep(ANSWER_MS / 1000)
+            return count
+    except TimeoutError as error:
+        raise kafka.BrokerUnavailable(
+            f"The broker at {settings.kafka} does not know {topic}, which was made."
+        ) from error
 
 
 async def read_markers(
