@@ -19,8 +19,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from services.standalone.broker import free_port, until_answers
+from services.standalone.broker import until_answers
 from services.standalone.keeper import Kept, Leash
+from services.standalone.ports import free_port
 
 VERSION = "4.4.0"
 CACHE = Path.home() / ".cache" / "myaku" / f"kafka-{VERSION}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from services.standalone.keeper import Kept, Leash
+from services.standalone.ports import free_port
 from shared.runtime import LOOPBACK, UserError
 
 START_SECONDS = 30
@@ -52,13 +52,6 @@ async def running(
         yield Broker(address, process)
     finally:
         await asyncio.to_thread(process.stop)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 async def until_answers(address: str, process: Kept) -> None:

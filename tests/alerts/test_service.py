@@ -12,7 +12,8 @@ import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.records import RawRecord
-from shared import database, kafka, runtime, topics
+from services.standalone.ports import free_port
+from shared import database, kafka, topics
 from shared.events import HEALTH_CHANGES
 from shared.settings import Settings
 from tests import callers
@@ -21,13 +22,6 @@ from tests.alerts.rows import one
 from tests.alerts.world import AT_ONCE, barrier, config, health, tick
 from tests.conftest import SECRET_KEY, settings_for
 from tests.processes import until
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with runtime.listen(0) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def start(settings: Settings, ports: tuple[int, int], log: Path) -> "subprocess.Popen[bytes]":

@@ -14,8 +14,8 @@ import asyncpg
 import httpx2
 import pytest
 
-from services.standalone.broker import free_port
 from services.standalone.keeper import Leash
+from services.standalone.ports import free_port
 from shared.runtime import now_ms
 from shared.times import iso_time
 from tests import apache_kafka

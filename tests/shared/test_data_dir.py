@@ -13,6 +13,8 @@ from shared.data_dir import DataDir
 from shared.runtime import UserError
 from tests.up_files import UP_FILE
 
+GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 
 def test_only_one_may_use_a_data_directory(tmp_path: Path) -> None:
     first, second = DataDir(tmp_path), DataDir(tmp_path)
@@ -65,3 +67,10 @@ def test_ports_keep_their_order() -> None:
 def test_free_ports_are_all_different() -> None:
     chosen = ports.choose(0)
     assert len({*chosen.api.values(), *chosen.operations.values()}) == 6
+
+
+@pytest.mark.skipif(not GIVEN.exists(), reason="only Linux says which ports connections are given")
+def test_no_connection_takes_a_free_port_before_it_is_listened_on() -> None:
+    chosen = {ports.free_port() for _ in range(20)} | {*ports.choose(0).api.values()}
+    given, _ = GIVEN.read_text().split()
+    assert max(chosen) < int(given)

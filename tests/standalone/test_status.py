@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from services.standalone import probes, status
-from services.standalone.broker import free_port
+from services.standalone.ports import free_port
 from services.standalone.status import Row
 from tests.up_files import UP_FILE
 
