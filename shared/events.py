@@ -23,6 +23,9 @@ SIGNATURE_HEADER = "myaku-signature"
 SOURCES_MAX = 1_000
 """A tick names so many sources at most: whoever writes a source per event means something else."""
 
+ACT_CHARACTERS_MAX = 500
+"""So long are the author's name and the reason of what a person does to an account."""
+
 Mode = Literal["history", "live"]
 
 

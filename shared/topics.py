@@ -122,7 +122,7 @@ async def _count(sender: AIOKafkaProducer, topic: str, settings: Settings) -> in
     """How many partitions a topic has that was made: a broker may hear of it a moment later."""
     try:
         async with asyncio.timeout(FIRST_RECORD_SECONDS):
-            while not (count := await kafka.partitions_of(sender, topic)):  # noqa: ASYNC110
+            while not (count := await kafka.partitions_of(sender, topic)):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(ANSWER_MS / 1000)
             return count
     except TimeoutError as error:
@@ -197,7 +197,8 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
     Re-runnable: it is complete when all partitions have it. Raises UserError where the
     configuration is larger than a record may be.
     """
-    record = encode(Config(revision(document), document))
+    config = Config(revision(document), document)
+    record = encode(config)
     if len(record) > CONFIG_BYTES_MAX:
         raise UserError(
             f"The configuration takes {len(record)} bytes as JSON, over {CONFIG_BYTES_MAX}: it is"
@@ -215,4 +216,4 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
             )
     finally:
         await sender.stop()
-    return revision(document)
+    return config.revision

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi import Path as InPath
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.scoring.acts import TEXT_CHARACTERS_MAX, Acts
+from services.scoring.acts import Acts
 from shared.access import Caller, Needs
+from shared.events import ACT_CHARACTERS_MAX
 from shared.native.event import NAME_CHARACTERS_MAX
 from shared.problems import WITHOUT_NUL, Id
 from shared.times import datetime_ms
@@ -18,7 +19,7 @@ Erasing = Annotated[Caller, Depends(Needs("admin"))]
 Reason = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=TEXT_CHARACTERS_MAX, pattern=WITHOUT_NUL
+        strip_whitespace=True, min_length=1, max_length=ACT_CHARACTERS_MAX, pattern=WITHOUT_NUL
     ),
 ]
 

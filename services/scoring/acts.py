@@ -28,7 +28,6 @@ LASTS_DAYS = 90
 """An override without an end ends after so many days."""
 
 LASTS_DAYS_MAX = 366
-TEXT_CHARACTERS_MAX = 500
 SEND_SECONDS_MAX = 8
 
 Body = dict[str, Any]

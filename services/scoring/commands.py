@@ -10,9 +10,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from services.scoring.acts import LASTS_DAYS, TEXT_CHARACTERS_MAX, Acts
+from services.scoring.acts import LASTS_DAYS, Acts
 from shared import database, kafka
 from shared.command_settings import CommandSettings
+from shared.events import ACT_CHARACTERS_MAX
 from shared.native.event import NAME_CHARACTERS_MAX
 from shared.problems import Problem
 from shared.runtime import UserError, now_ms
@@ -114,8 +115,8 @@ def _who(author: str | None) -> str:
 
 def _text(option: str, text: str) -> str:
     text = text.strip()
-    if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
-        raise UserError(f"{option} has 1 to {TEXT_CHARACTERS_MAX} printable characters.")
+    if not 1 <= len(text) <= ACT_CHARACTERS_MAX or not text.isprintable():
+        raise UserError(f"{option} has 1 to {ACT_CHARACTERS_MAX} printable characters.")
     return text
 
 

@@ -17,9 +17,9 @@ from services.scoring.tables.users import unpack
 from shared.configuration import RANKS
 from shared.events import Config, decode_control
 
-NO_RANK = len(RANKS)
+UNRANKED = len(RANKS)
 """Who has none comes behind all ranks."""
-PLACE = f'coalesce(u.rank, {NO_RANK}), u.user_id COLLATE "C"'
+PLACE = f'coalesce(u.rank, {UNRANKED}), u.user_id COLLATE "C"'
 COLUMNS = (
     "u.partition, a.account_id, u.user_id, u.last_day, u.at_day, u.bits, u.rank"
     " FROM scoring.account_user u"
@@ -83,7 +83,7 @@ async def select_memberships(
 
 def place(member: Membership) -> tuple[int, str]:
     """Where a user stands in the list of an account: as PLACE has it."""
-    return NO_RANK if member.rank is None else RANKS.index(member.rank), member.user_id
+    return UNRANKED if member.rank is None else RANKS.index(member.rank), member.user_id
 
 
 async def _memberships(connection: AsyncConnection, rows: Sequence[Any]) -> list[Membership]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from services.scoring.acts import unknown_account
 from services.scoring.queries import select_account
 from services.scoring.reading import READ, Reading
-from services.scoring.user_queries import NO_RANK, place, select_memberships, select_users
+from services.scoring.user_queries import UNRANKED, place, select_memberships, select_users
 from shared import problems
 from shared.configuration.values import RankName
 from shared.problems import Id, PageChoice, Problem
@@ -23,7 +23,7 @@ class UserFilters(PageChoice):
 class _Place(msgspec.Struct, frozen=True):
     """Where a list goes on: behind the user of this rank and id."""
 
-    rank: Annotated[int, msgspec.Meta(ge=0, le=NO_RANK)]
+    rank: Annotated[int, msgspec.Meta(ge=0, le=UNRANKED)]
     user_id: str
 
 

@@ -8,20 +8,20 @@ import msgspec
 from services.scoring.engine.decode import times_ms
 from services.scoring.engine.published import Override
 from services.scoring.engine.state import State
+from shared.events import ACT_CHARACTERS_MAX
 
 OVERRIDE = "override"
 """The name of the fact."""
 
-
-Text = Annotated[str, msgspec.Meta(max_length=500)]
+_Text = Annotated[str, msgspec.Meta(max_length=ACT_CHARACTERS_MAX)]
 
 
 class _Properties(msgspec.Struct):
     """What an `account.overridden` says; a score of null ends what stands."""
 
     score: Annotated[float, msgspec.Meta(ge=0, le=100)] | None
-    author: Text = ""
-    reason: Text = ""
+    author: _Text = ""
+    reason: _Text = ""
     expires_at: str = ""
 
 
