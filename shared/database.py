@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Row, TextClause, make_url, text
+from sqlalchemy import URL, Connection, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -25,6 +25,12 @@ WRITER_SETTINGS = {
     "tcp_user_timeout": "15s",
 }
 """A stopped worker must not hold a row for ever: its transaction ends by itself."""
+
+TRANSACTION_TIMEOUT = "30s"
+"""A transaction of many statements ends too; only PostgreSQL from 17 on knows of this one."""
+
+BY_TRANSACTION = ["transaction_timeout", "idle_in_transaction_session_timeout"]
+_SET_WHERE_KNOWN = "SELECT set_config(name, $1, $2) FROM pg_settings WHERE name = ANY($3::text[])"
 
 LOST = (
     SQLAlchemyError,
@@ -58,7 +64,7 @@ def create(
 
     `patience_seconds` is how long an answer may take; None is for ever.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         _as_asyncpg_wants(url),
         pool_size=connections,
         max_overflow=0,
@@ -69,6 +75,16 @@ def create(
             "command_timeout": patience_seconds,
             "timeout": 10,
         },
+    )
+    event.listen(engine.sync_engine, "connect", _limit_transactions)
+    return engine
+
+
+def _limit_transactions(connection: Any, record: object) -> None:
+    connection.run_async(
+        lambda driver: driver.execute(
+            _SET_WHERE_KNOWN, TRANSACTION_TIMEOUT, False, BY_TRANSACTION[:1]
+        )
     )
 
 
@@ -89,13 +105,21 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """All reads inside see one moment: REPEATABLE READ, read only."""
+async def snapshot(
+    engine: AsyncEngine, *, unhurried: bool = False
+) -> AsyncIterator[AsyncConnection]:
+    """All reads inside see one moment: REPEATABLE READ, read only.
+
+    One that is `unhurried` may last, and compute between its reads: it holds no row that anybody
+    waits for.
+    """
     async with engine.connect() as connection:
         await connection.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         async with connection.begin():
+            if unhurried:
+                await connection.exec_driver_sql(_SET_WHERE_KNOWN, ("0", True, BY_TRANSACTION))
             yield connection
 
 
@@ -150,6 +174,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
     engine = create(url, connections=1, application="myaku-migrate", patience_seconds=None)
     try:
         async with transaction(engine) as connection:
+            await connection.exec_driver_sql(_SET_WHERE_KNOWN, ("0", True, BY_TRANSACTION[:1]))
             await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")

@@ -11,6 +11,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
 )
 from aiokafka.partitioner import murmur2
 
@@ -107,11 +108,14 @@ async def send_in_order(
     """Send records to one partition; returns when the broker has acknowledged all of them.
 
     A batch is acknowledged before the next one goes: one that fails lets none overtake it. Raises
-    KafkaError, or TimeoutError where one batch takes more than SEND_SECONDS_MAX.
+    KafkaError, also where one batch takes more than SEND_SECONDS_MAX.
     """
     for batch in _batches(producer, records):
-        async with asyncio.timeout(SEND_SECONDS_MAX):
-            await (await producer.send_batch(batch, topic, partition=partition))
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await (await producer.send_batch(batch, topic, partition=partition))
+        except TimeoutError as error:
+            raise KafkaTimeoutError(f"{topic}: no answer in {SEND_SECONDS_MAX} s") from error
 
 
 def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiokafka import ConsumerRecord, TopicPartition
 
 QUEUE_RECORDS_MAX = 50_000
+QUEUE_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Lane:
@@ -16,10 +17,13 @@ class Lane:
         self.place = place
         self.open = False
         self.closed = False
+        self.failing_since: float | None = None  # because of the broker, on the loop's clock
+        self.sound = False  # whether what the room holds is what the database has
         self.cause = "assigned"  # why it is loaded
         self.next = 0  # the offset of the next record to be fetched
         self.handled = 0  # the offset of the next record to be handled
         self.records: deque[ConsumerRecord] = deque()
+        self.bytes = 0  # of the values of these
         self.filled = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -29,12 +33,14 @@ class Lane:
     @property
     def ready(self) -> bool:
         """Whether more records may be fetched for it."""
-        return self.open and not self.closed and len(self.records) < QUEUE_RECORDS_MAX
+        full = len(self.records) >= QUEUE_RECORDS_MAX or self.bytes >= QUEUE_BYTES_MAX
+        return self.open and not self.closed and not full
 
     def start(self, offset: int) -> None:
         """Take records from this offset on."""
         self.next = self.handled = offset
-        self.open = True
+        self.open = self.sound = True
+        self.failing_since = None
 
     def put(self, records: Sequence[ConsumerRecord]) -> None:
         """Queue what is new; what was fetched before the position was set is not."""
@@ -42,6 +48,7 @@ class Lane:
         if self.open and fresh:
             self.next = fresh[-1].offset + 1
             self.records.extend(fresh)
+            self.bytes += sum(len(record.value or b"") for record in fresh)
             self.filled.set()
 
     async def take(self) -> list[ConsumerRecord]:
@@ -49,13 +56,17 @@ class Lane:
         await self.filled.wait()
         self.filled.clear()
         taken = list(self.records)
-        self.records.clear()
+        self._empty()
         return taken
 
     def shut(self) -> None:
         """Stop applying at once: what is queued will be read again by whoever comes next."""
         self.open = False
+        self._empty()
+
+    def _empty(self) -> None:
         self.records.clear()
+        self.bytes = 0
 
     def close(self) -> None:
         """Shut for good, and end every wait."""

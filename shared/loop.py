@@ -6,7 +6,7 @@ loaded, and that whatever fails is thrown away and loaded again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -47,7 +47,10 @@ class Room(Protocol):
     """What a service does with a partition."""
 
     async def load(self, partition: int, marker: Marker | None) -> int:
-        """Claim the partition and load its state; the offset of the next record."""
+        """Claim the partition and load its state; the offset of the next record.
+
+        What is still held of a partition that had been taken away may be kept, if it stands.
+        """
 
     async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Handle records in order: state, results and offset in one transaction."""
@@ -68,6 +71,8 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.room = room
         self.running = running
         self.lanes: dict[TopicPartition, Lane] = {}
+        self.kept: set[int] = set()
+        """Partitions that were taken away, and may come back at the end of the rebalance."""
         self.faults: asyncio.Queue[BaseException] = asyncio.Queue()
         self.group = ""
         self.consumer: AIOKafkaConsumer
@@ -90,6 +95,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._poll()
         finally:
             await self.on_partitions_revoked(list(self.lanes))
+            self._forget(but=())
             with suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_SECONDS):
                     await self.consumer.stop()
@@ -112,7 +118,11 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if lane := self.lanes.get(place):
                     lane.put(records)
             self._measure()
-            await self.watchdog.check(place for place, lane in self.lanes.items() if lane.ready)
+            lanes = self.lanes.values()
+            await self.watchdog.check(
+                [lane.place for lane in lanes if lane.ready],
+                [lane.failing_since for lane in lanes if lane.failing_since is not None],
+            )
 
     def _measure(self) -> None:
         """How far each partition is behind; the broker tells its end with every answer."""
@@ -140,6 +150,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Synchronous on purpose: no heartbeat is sent while it runs, and records flow already."""
         self.watchdog.assigned()
+        self._forget(but=assigned)
         if not assigned:
             self.running.readiness.done("partitions")
             return
@@ -165,9 +176,18 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 task.cancel()
         for lane in lanes:
             partition = lane.place.partition
-            self.room.drop(partition)
+            if lane.sound:
+                self.kept.add(partition)
+            else:
+                self.room.drop(partition)
             self.running.readiness.done(f"partition {partition}")
             metrics.LAG.remove_by_labels({"partition": str(partition)})
+
+    def _forget(self, but: Iterable[TopicPartition]) -> None:
+        """Drop what was kept of partitions that others have now."""
+        for partition in self.kept - {place.partition for place in but}:
+            self.room.drop(partition)
+        self.kept.clear()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()):
@@ -181,7 +201,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._load(lane)
                 while not lane.closed:
                     if records := await lane.take():
+                        lane.sound = False
                         await self.room.handle(lane.place.partition, records)
+                        lane.sound = True
                         lane.handled = records[-1].offset + 1
                         pause_seconds = RETRY_SECONDS_MIN
             except (Fenced, KafkaError, kafka.BrokerUnavailable, *LOST) as error:
@@ -205,6 +227,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         offset = await self.room.load(partition, marker)
         if lane.closed:
             return
+        if lane.cause == "failed":
+            # What a commit came to whose answer was lost, the fence alone can tell.
+            metrics.FAILED.labels(outcome="saved" if offset > lane.handled else "not saved").inc()
         self.consumer.seek(lane.place, offset)
         self.consumer.resume(lane.place)
         lane.start(offset)
@@ -219,8 +244,14 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         if isinstance(error, Fenced):
             metrics.FENCED.inc()
         log.warning("partition dropped", topic=self.topic, partition=partition, why=str(error))
+        if lane.open:
+            lane.cause = "fenced" if isinstance(error, Fenced) else "failed"
+        if not isinstance(error, KafkaError | kafka.BrokerUnavailable):
+            lane.failing_since = None
+        elif lane.failing_since is None:
+            lane.failing_since = asyncio.get_running_loop().time()
         lane.shut()
-        lane.cause = "fenced" if isinstance(error, Fenced) else "failed"
+        lane.sound = False
         self.consumer.pause(lane.place)
         self.running.readiness.wait(f"partition {partition}", str(error))
         self.room.drop(partition)

@@ -71,7 +71,15 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )
 FENCED = Counter("myaku_fenced_total", "Commits refused because another worker owns the partition.")
-RELOADS = Counter("myaku_reloads_total", "Times a partition's state was loaded.", ["cause"])
+RELOADS = Counter("myaku_reloads_total", "Times a partition was loaded.", ["cause"])
+REUSES = Counter(
+    "myaku_reuses_total", "Of these, times the state in memory still stood after a rebalance."
+)
+FAILED = Counter(
+    "myaku_failed_batches_total",
+    "Batches that failed, by whether the database turned out to have them when it was asked.",
+    ["outcome"],
+)
 PUBLISHED = Counter("myaku_health_published_total", "Health records published.")
 RELAY = Gauge(
     "myaku_relay_waiting_records",

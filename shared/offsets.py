@@ -77,13 +77,21 @@ async def advance(connection: AsyncConnection, held: Claim, offset: int) -> Clai
     return held.at(offset)
 
 
-async def confirm(connection: AsyncConnection, held: Claim) -> None:
-    """Check, inside a snapshot, that the claim still stands. Raises Fenced."""
+async def stands(connection: AsyncConnection, held: Claim) -> bool:
+    """Whether nobody has claimed or moved the partition since: what is held of it is true."""
     row = (
         await connection.execute(
-            text(f"SELECT epoch, next FROM {held.schema}.partition WHERE partition = :partition"),
+            text(
+                f"SELECT log_id, epoch, next FROM {held.schema}.partition"
+                " WHERE partition = :partition"
+            ),
             {"partition": held.partition},
         )
     ).one()
-    if (row.epoch, row.next) != (held.epoch, held.next):
+    return (row.log_id, row.epoch, row.next) == (held.log_id, held.epoch, held.next)
+
+
+async def confirm(connection: AsyncConnection, held: Claim) -> None:
+    """Check, inside a snapshot, that the claim still stands. Raises Fenced."""
+    if not await stands(connection, held):
         raise Fenced(f"partition {held.partition} of {held.schema} has another owner")

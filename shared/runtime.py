@@ -126,6 +126,7 @@ async def _main(
     stop = asyncio.create_task(running.stop.wait())
     beat = asyncio.create_task(_beat(readiness))
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    readiness.wait("stop", "the process ends")
     stop.cancel()
     beat.cancel()
     deadline.start()

@@ -23,6 +23,7 @@ class Watchdog:
         self.consumer = consumer
         self.topic = topic
         self.unassigned_since: float | None = _now()
+        self.away_at = 0.0
         self.answers: dict[TopicPartition, tuple[int | None, float]] = {}
         """By place: the broker's newest answer to a fetch, and when it was first seen."""
 
@@ -34,8 +35,13 @@ class Watchdog:
         """The group took them away: the next assignment is due."""
         self.unassigned_since = _now()
 
-    async def check(self, places: Iterable[TopicPartition]) -> None:
-        """Raises Stuck. `places` are those that are fetched now."""
+    async def check(
+        self, places: Iterable[TopicPartition], failing_since: Iterable[float] = ()
+    ) -> None:
+        """Raises Stuck. `places` are those that are fetched now.
+
+        `failing_since`: of the others, since when the broker has failed them without a pause.
+        """
         now = _now()
         before, self.answers = self.answers, {}
         for place in places:
@@ -43,15 +49,17 @@ class Watchdog:
             known_ms, since = before.get(place, (None, now))
             self.answers[place] = (answer_ms, since if answer_ms == known_ms else now)
         since_all = [since for _, since in self.answers.values()]
+        since_all += [max(since, self.away_at) for since in failing_since]
         since_all += [self.unassigned_since] if self.unassigned_since is not None else []
         if not since_all or now - min(since_all) <= STUCK_SECONDS:
             return
         if await self._broker_answers():
             raise Stuck(
-                f"Nothing came of {self.topic}, neither records nor partitions, for"
-                f" {STUCK_SECONDS:.0f} seconds, although the broker answers: start again."
+                f"For {STUCK_SECONDS:.0f} seconds nothing came of {self.topic}, neither records nor"
+                " partitions, or nothing could be sent, although the broker answers: start again."
             )
         # It is the broker that is away: the time counts from its next answer on.
+        self.away_at = now
         self.unassigned_since = None if self.unassigned_since is None else now
         self.answers = {place: (answer_ms, now) for place, (answer_ms, _) in self.answers.items()}
 

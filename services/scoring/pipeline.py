@@ -27,7 +27,7 @@ from shared import metrics
 from shared.database import snapshot, transaction
 from shared.events import TICK, Backfilled, Marker
 from shared.kafka import partition_of
-from shared.offsets import Claim, claim
+from shared.offsets import Claim, claim, stands
 from shared.runtime import UserError, log
 from shared.times import iso_time
 
@@ -72,14 +72,23 @@ class Scoring:
         self.thread = ThreadPoolExecutor(1, "engine")
 
     async def load(self, partition: int, marker: Marker | None) -> int:
-        """Claim a partition, load it, and send what a commit left unsent; the next offset."""
+        """Claim a partition, load it, and send what a commit left unsent; the next offset.
+
+        What is held of a partition that comes back in a rebalance is kept, if it still stands.
+        """
         if marker is None:
             raise UserError("usage.accepted has no log marker: `myaku config publish` makes it.")
+        kept = self.partitions.get(partition)
+        if kept and kept.claim.log_id == marker.id:
+            async with snapshot(self.database) as connection:
+                if await stands(connection, kept.claim):
+                    metrics.REUSES.inc()
+                    return kept.claim.next
         async with transaction(self.database) as connection:
             await refuse_other_count(connection, marker.partitions)
             held = await claim(connection, "scoring", partition, marker.id, self.owner)
             await save_partitions(connection, held, marker.partitions)
-        async with snapshot(self.database) as connection:
+        async with snapshot(self.database, unhurried=True) as connection:
             loaded = await load(connection, held)
         if loaded.state.clock.live and self.moved_by == "events":
             raise UserError(
@@ -96,7 +105,7 @@ class Scoring:
         for _, outgoing in loaded.outbox:
             await self._relay(held.partition, outgoing)
         if loaded.relayed_log_id != held.log_id:
-            async with snapshot(self.database) as connection:
+            async with snapshot(self.database, unhurried=True) as connection:
                 newest = await load_newest(connection, loaded.state)
             await self._relay(held.partition, newest)
             async with transaction(self.database) as connection:

@@ -318,3 +318,19 @@ def test_a_commit_takes_all_that_waits_up_to_its_limits(monkeypatch: pytest.Monk
     assert [len(group) for group in groups(events)] == [10, 10, 5]
     assert [len(group) for group in groups(ticks)] == [2, 2, 1]
     assert [record for group in groups(events + ticks) for record in group] == events + ticks
+
+
+async def test_state_that_still_stands_is_kept_and_what_others_moved_is_loaded(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    one, two = scoring(engine, producer), scoring(engine, producer, "two")
+    await one.load(0, MARKER)
+    await one.handle(0, log_of(FIRST))
+    held = one.partitions[0]
+    assert await one.load(0, MARKER) == len(FIRST)
+    assert one.partitions[0] is held
+    await two.load(0, MARKER)
+    assert await one.load(0, MARKER) == len(FIRST)
+    assert one.partitions[0] is not held
+    assert one.partitions[0].claim.epoch == held.claim.epoch + 2
+    assert await one.load(0, Marker("log-2", 1)) == 0

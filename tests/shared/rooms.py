@@ -25,6 +25,8 @@ class Ledger:
         self.claims: dict[int, Claim] = {}
         self.committed: dict[int, list[int]] = {}
         self.loads: list[int] = []
+        self.dropped: list[int] = []
+        self.lost_answers = 0  # so many commits are saved, and fail
         self.faults: list[BaseException] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -47,12 +49,16 @@ class Ledger:
         offsets = [record.offset for record in records]
         assert offsets[0] == held.next
         self.committed.setdefault(partition, []).extend(offsets)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise ConnectionResetError("the answer to COMMIT was lost")
 
     def clock(self, partition: int) -> tuple[int | None, str]:
         return None, "nobody"
 
     def drop(self, partition: int) -> None:
         self.claims.pop(partition, None)
+        self.dropped.append(partition)
 
     @property
     def count(self) -> int:

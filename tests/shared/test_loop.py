@@ -54,6 +54,10 @@ def whole(room: Ledger, count: int) -> Callable[[], bool]:
     return lambda: room.count >= count + PARTITIONS
 
 
+def failed(outcome: str) -> float:
+    return REGISTRY.get_sample_value("myaku_failed_batches_total", {"outcome": outcome}) or 0
+
+
 def lag(partition: int) -> float | None:
     return REGISTRY.get_sample_value("myaku_lag_records", {"partition": str(partition)})
 
@@ -107,6 +111,21 @@ async def test_what_fails_is_loaded_again_and_handled_once(
     assert len(room.loads) == PARTITIONS + 2
 
 
+async def test_whether_a_commit_without_an_answer_was_saved_is_asked_of_the_fence(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    before = failed("saved"), failed("not saved")
+    room = Ledger(engine)
+    room.lost_answers = 2
+    async with looping(settings, room):
+        await eventually(whole(room, 0))
+        room.faults = [TimeoutError("the database is slow")]
+        await send(settings, 9)
+        await eventually(whole(room, 9))
+    assert room.committed == {number: [0, 1, 2, 3] for number in range(PARTITIONS)}
+    assert (failed("saved") - before[0], failed("not saved") - before[1]) == (2, 1)
+
+
 async def test_a_partition_taken_by_another_worker_is_dropped_and_then_claimed_again(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +173,19 @@ async def test_two_workers_share_the_partitions_and_lose_and_repeat_nothing(
     for number in range(PARTITIONS):
         offsets = one.committed.get(number, []) + two.committed.get(number, [])
         assert sorted(offsets) == list(range(15))
+
+
+async def test_a_rebalance_drops_only_what_others_have_now(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    one, two = Ledger(engine, "one"), Ledger(engine, "two")
+    async with looping(settings, one):
+        await eventually(whole(one, 0))
+        async with looping(settings, two):
+            await eventually(lambda: bool(two.loads), 40)
+            await eventually(lambda: len(one.loads) == PARTITIONS + 3 - len(set(two.loads)), 40)
+            assert sorted(one.dropped) == sorted(set(two.loads))
+    assert sorted(set(one.dropped)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("loads_in_time", [True, False])

@@ -49,10 +49,12 @@ def running(
     *arguments: str,
     pass_fds: tuple[int, ...] = (),
     environment: Mapping[str, str] | None = None,
+    stdin: int | None = None,
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """The process, and its operations port."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.replace("{work}", work), *arguments],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,6 +101,26 @@ def test_a_fault_is_logged_whole_and_ends_it_with_1() -> None:
     assert status == 1
     assert "stopped by a fault" in said
     assert "ZeroDivisionError" in said
+
+
+def test_who_is_told_to_stop_is_not_ready_and_another_signal_changes_nothing() -> None:
+    work = """
+    running.readiness.done("partitions")
+    await running.stop.wait()
+    print("stopping", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+"""
+    with running(work, stdin=subprocess.PIPE) as (process, port):
+        assert process.stdout is not None
+        with httpx2.Client(base_url=f"http://{LOOPBACK}:{port}") as client:
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline() == "stopping\n"
+            process.send_signal(signal.SIGTERM)
+            ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["waiting"]) == (503, {"stop": "the process ends"})
+        assert process.poll() is None
+        out, said = process.communicate("go on\n", timeout=15)
+        assert (process.returncode, out, said) == (0, "", "")
 
 
 def test_what_does_not_stop_in_time_is_cut_short() -> None:

@@ -50,7 +50,7 @@ async def test_no_answer_to_fetches_while_the_broker_is_there_is_stuck(time: Tim
     time.seconds += 90
     await watchdog.check([PLACE])
     time.seconds += 1
-    with pytest.raises(Stuck, match=r"Nothing came of usage\.events.* start again\."):
+    with pytest.raises(Stuck, match=r"nothing came of usage\.events.* start again\."):
         await watchdog.check([PLACE])
 
 
@@ -95,3 +95,22 @@ async def test_a_place_that_is_not_fetched_is_not_waited_for(time: Time) -> None
     await watchdog.check([])
     time.seconds += 60
     await watchdog.check([PLACE])
+
+
+async def test_what_the_broker_fails_without_a_pause_is_stuck_while_it_answers_others(
+    time: Time,
+) -> None:
+    watchdog = Watchdog(consumer := Consumer(), "usage.events")
+    watchdog.assigned()
+    since = time.seconds
+    time.seconds += 90
+    await watchdog.check([], [since])
+    time.seconds += 1
+    consumer.broker_away = True
+    await watchdog.check([], [since])
+    consumer.broker_away = False
+    time.seconds += 90
+    await watchdog.check([], [since])
+    time.seconds += 1
+    with pytest.raises(Stuck):
+        await watchdog.check([], [since])

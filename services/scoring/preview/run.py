@@ -21,7 +21,7 @@ async def preview(engine: AsyncEngine, document: Mapping[str, Any]) -> Preview:
     async with snapshot(engine) as connection:
         partitions = (await connection.execute(PARTITIONS)).scalars().all()
     for partition in partitions:
-        async with snapshot(engine) as connection:
+        async with snapshot(engine, unhurried=True) as connection:
             row = (await connection.execute(PARTITION, {"partition": partition})).one()
             held = Claim("scoring", partition, row.log_id, row.epoch, row.next)
             loaded = await load(connection, held)
