@@ -12,7 +12,7 @@ from rich.console import Console
 from services.admin import publish as publishing
 from services.admin.summary import summary
 from shared.command_settings import CommandSettings
-from shared.configuration.files import SHIPPED, read_document, shipped_parts
+from shared.configuration.files import SHIPPED, passed_over, read_document, shipped_parts
 from shared.configuration.schemas import schemas
 from shared.configuration.secrets import missing_secrets
 from shared.runtime import UserError
@@ -30,6 +30,10 @@ def check(
     document = read_document(directory)
     typer.echo(f"The configuration in {directory} is right.")
     typer.echo(summary(document, shipped_parts(directory)))
+    for name in passed_over(directory):
+        typer.echo(
+            f"Warning: {directory / name} is no part of a configuration: not read.", err=True
+        )
     for warning in missing_secrets(document, os.environ):
         typer.echo(warning, err=True)
 

@@ -12,7 +12,7 @@ def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
     lines = [
         f"{part}.yaml".ljust(17)
         + holds.get(part, "")
-        + (" (as shipped)" if part in shipped else "")
+        + (" (no such file: as shipped)" if part in shipped else "")
         for part in document
     ]
     return "\n".join([*lines, f"{'revision':<17}{revision(document)}"])

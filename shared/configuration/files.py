@@ -13,6 +13,8 @@ from shared.runtime import UserError
 
 PARTS = tuple(part.name for part in msgspec.structs.fields(Configuration))
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
+KUSTOMIZATION = "kustomization.yaml"
+"""May stand beside the parts, so that Kubernetes can be given the directory."""
 TEXT, MERGE, NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "merge", "null"))
 
 
@@ -48,6 +50,13 @@ def read_document(directory: Path) -> dict[str, Any]:
 def shipped_parts(directory: Path) -> list[str]:
     """The parts that a configuration directory leaves as they are shipped."""
     return [part for part in PARTS if not (directory / f"{part}.yaml").exists()]
+
+
+def passed_over(directory: Path) -> list[str]:
+    """The YAML files of a directory that are no part of a configuration, such as misspelt ones."""
+    known = {f"{part}.yaml" for part in PARTS} | {KUSTOMIZATION}
+    found = (path.name for path in directory.iterdir() if path.suffix in (".yaml", ".yml"))
+    return sorted(name for name in found if name not in known)
 
 
 def _read(path: Path) -> tuple[tuple[Path, yaml.Node | None], Any]:

@@ -1,6 +1,7 @@
 """docs/configuration.md: its scorecard runs; its numbers and sentences are the program's."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ async def test_a_secret_that_is_missing_is_a_warning(directory: Path) -> None:
     assert said.error == "Warning: nothing will be sent to crm until MYAKU_SECRET_CRM is set.\n"
     quiet = await myaku("config", "check", str(directory), MYAKU_SECRET_CRM="whsec_x")
     assert quiet.error == ""
+
+
+async def test_a_misspelt_file_is_not_passed_over_in_silence(directory: Path) -> None:
+    (directory / "scorecards.yaml").rename(directory / "scorecard.yaml")
+    for name in ("product.yaml", "kustomization.yaml"):
+        shutil.copy(SHIPPED / name, directory)
+    said = await myaku("config", "check", str(directory))
+    assert said.status == 0
+    assert "4 bands (no such file: as shipped)\n" in said.output
+    path = directory / "scorecard.yaml"
+    assert said.error == f"Warning: {path} is no part of a configuration: not read.\n"
 
 
 def test_the_signals_are_as_where_nothing_is_said_of_them() -> None:
