@@ -12,6 +12,7 @@ from rich.console import Console
 from services.admin import publish as publishing
 from services.admin.summary import summary
 from shared.command_settings import CommandSettings
+from shared.configuration import scoring_revision
 from shared.configuration.files import SHIPPED, passed_over, read_document, shipped_parts
 from shared.configuration.schemas import schemas
 from shared.configuration.secrets import missing_secrets
@@ -55,6 +56,7 @@ def publish(
     with Console(stderr=True).status(f"Publishing to {settings.kafka} …"):
         said = asyncio.run(publishing.publish(settings, document, partitions=partitions))
     typer.echo(said)
+    typer.echo(f"Health records name its part that makes scores: {scoring_revision(document)}.")
 
 
 @app.command()

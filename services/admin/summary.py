@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sized
 from typing import Any
 
-from shared.configuration import Configuration, Engagement, parse, revision
+from shared.configuration import Configuration, Engagement, parse, revision, scoring_revision
 
 
 def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
-    """A line for each file of a checked document, those as shipped being said, and its revision."""
+    """A line for each file of a checked document, what is as shipped, and its revisions."""
     holds = _holds(parse(document))
     lines = [
         f"{part}.yaml".ljust(17)
@@ -15,7 +15,8 @@ def summary(document: Mapping[str, Any], shipped: Collection[str]) -> str:
         + (" (no such file: as shipped)" if part in shipped else "")
         for part in document
     ]
-    return "\n".join([*lines, f"{'revision':<17}{revision(document)}"])
+    revisions = {"revision": revision(document), "  of its scores": scoring_revision(document)}
+    return "\n".join([*lines, *(f"{name:<17}{each}" for name, each in revisions.items())])
 
 
 def _holds(configuration: Configuration) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.configuration import Signals
+from shared.configuration import Signals, revision, scoring_revision
 from shared.configuration.files import SHIPPED, read_document
 from tests.admin.commands import myaku
 from tests.scoring.histories import DAY, HOUR, START, config, event, tick
@@ -70,7 +70,11 @@ async def test_what_check_says_is_what_the_page_shows(directory: Path) -> None:
     assert said.status == 0, said.error
     output = said.output.replace(str(directory), "my-config").splitlines()
     assert set(right.splitlines()) <= set(output)
-    assert output[-1].startswith("revision         sha256:")
+    document = read_document(directory)
+    assert output[-2:] == [
+        f"revision         {revision(document)}",
+        f"  of its scores  {scoring_revision(document)}",
+    ]
 
     path = directory / "scorecards.yaml"
     path.write_text(path.read_text().replace("report.exported, window: 28d", "report.exported"))

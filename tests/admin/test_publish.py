@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from msgspec.structs import replace
 
 from shared import kafka, topics
-from shared.configuration import revision
+from shared.configuration import revision, scoring_revision
 from shared.configuration.files import SHIPPED, read_document
 from shared.data_dir import DataDir
 from shared.events import CONFIG, TICK, USAGE_ACCEPTED, Config, Tick, decode_control, encode
@@ -115,6 +115,9 @@ async def test_a_new_revision_is_in_force_at_the_next_tick(
     async def is_waiting() -> bool:
         return len((await followed(database_url)).configurations) == 2 * PARTITIONS
 
+    scores = scoring_revision(read_document(changed))
+    names = f"Health records name its part that makes scores: {scores}.\n"
+
     first = await publish(SHIPPED, settings)
     assert first.status == 0, first.error
     assert first.output.startswith(f"Made a new log at {kafka_address}. Published {old}: ")
@@ -124,14 +127,14 @@ async def test_a_new_revision_is_in_force_at_the_next_tick(
         await until(lambda: is_in_force(old))
         await send_tick(settings, "2026-03-01T00:00:00.000Z")
         second = await publish(changed, settings)
-        assert second.output == f"Published {new}: it is in force from the next tick on.\n"
+        assert second.output == f"Published {new}: it is in force from the next tick on.\n{names}"
         await until(is_waiting)
         assert not await is_in_force(new)
         await send_tick(settings, "2026-03-01T00:01:00.000Z")
         await until(lambda: is_in_force(new))
 
     third = await publish(changed, settings)
-    assert third.output == f"Nothing changed: {new} is in force already.\n"
+    assert third.output == f"Nothing changed: {new} is in force already.\n{names}"
     assert await published(settings) == [[old, new, new]] * PARTITIONS
 
     shutil.copy(SHIPPED / "product.yaml", changed)
