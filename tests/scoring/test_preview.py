@@ -21,6 +21,7 @@ from shared import database
 from shared.configuration import Level, Rule
 from shared.configuration.files import read_document
 from shared.events import decode_health
+from shared.times import iso_time
 from tests.scoring.random_log import DAY_MS, START_MS, RandomLog, config, document, event, tick
 from tests.scoring.test_store import Worker, comparable, read
 
@@ -160,6 +161,34 @@ async def test_the_command_reads_the_database_and_changes_nothing(
     assert comparable((await read(engine, worker.held)).state) == before
     found = compare((await read(engine, worker.held)).state, read_document(directory))
     assert (as_json(found), "\n".join(said(found)) + "\n") == (shown, printed)
+
+
+def test_what_is_not_there_leaves_no_gap_and_an_override_is_told() -> None:
+    state = State(PARTITION, 7)
+    reason = {
+        "author": "ana",
+        "reason": "They told us.",
+        "expires_at": iso_time(START_MS + 9 * DAY_MS),
+    }
+    acts = {"score": 80.0, **reason}
+    advanced(
+        state,
+        config(document()),
+        tick(START_MS),
+        *(event(f"e{n}", START_MS + n, account_id=f"a{n}", user_id="u") for n in range(2)),
+        event("o", START_MS + 2, account_id="a0", type="account.overridden", properties=acts),
+        tick(START_MS + DAY_MS),
+    )
+    found = compare(state, document())
+    assert said(found) == [
+        "0 of 2 accounts would change band.",
+        "A person has set the score of 1: there it stays.",
+        "",
+        f"Coverage would be {found.new_coverage / 2:.2f} on average,"
+        f" and is {found.old_coverage / 2:.2f} now.",
+        "",
+        "No score would cross a line of the alerts' rules.",
+    ]
 
 
 async def _run(arguments: list[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.scoring.engine import Effects, State
 from services.scoring.engine.compile import compile_plan
-from services.scoring.engine.evaluate import Evaluation, evaluate
+from services.scoring.engine.evaluate import Evaluation, evaluate, overrides
 from services.scoring.engine.explain import explain
 from services.scoring.engine.plan import Plan
 from services.scoring.engine.replan import replan
@@ -42,6 +42,7 @@ class Preview:
 
     accounts: int = 0
     stale: int = 0
+    overridden: int = 0  # accounts whose score a person has set
     bands: Counter[tuple[str, str]] = field(default_factory=Counter)  # (from, to) → accounts
     rises: list[Moved] = field(default_factory=list)
     falls: list[Moved] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Preview:
         """Take in another partition's."""
         self.accounts += other.accounts
         self.stale += other.stale
+        self.overridden += other.overridden
         self.bands += other.bands
         self.rises = nsmallest(MOST, self.rises + other.rises, key=lambda one: one.old - one.new)
         self.falls = nsmallest(MOST, self.falls + other.falls, key=lambda one: one.new - one.old)
@@ -88,6 +90,7 @@ def compare(state: State, document: Mapping[str, Any]) -> Preview:
         replan(state, plan, Effects(0), at_offset=0)
     new = evaluate(state, shown)
     found = Preview(accounts=len(shown), stale=int(stale.sum()))
+    found.overridden = len(overrides(state, shown)[0])
     found.unknown = _unknown(plan, old_plan)
     _count_bands(found, (old_plan, old), (plan, new))
     _count_coverage(found, old, new)

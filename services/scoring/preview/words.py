@@ -11,13 +11,16 @@ def said(found: Preview) -> list[str]:
     if not found.accounts:
         return ["There are no accounts that the configuration could change."]
     moved = sum(count for (old, new), count in found.bands.items() if old != new)
-    lines = [f"{moved} of {found.accounts} accounts would change band.", ""]
+    lines = [f"{moved} of {found.accounts} accounts would change band."]
+    if found.overridden:
+        lines.append(f"A person has set the score of {found.overridden}: there it stays.")
     if found.stale:
-        lines.insert(1, f"{found.stale} more are held as they are: their source is silent.")
-    lines += _table(["from", "to", "accounts"], _bands(found))
-    for title, some in (("rise most", found.rises), ("fall most", found.falls)):
+        lines.append(f"{found.stale} more are held as they are: their source is silent.")
+    if moved:
+        lines += ["", *_table(["from", "to", "accounts"], _bands(found))]
+    for title, some in (("rise", found.rises), ("fall", found.falls)):
         if some:
-            lines += ["", f"These {title} (of all, up to {MOST}):"]
+            lines += ["", f"The scores that {title} most, at most {MOST}:"]
             lines += _table(["account", "from", "to", "because of"], map(_moved, some))
     lines += ["", _coverage(found)]
     if found.unknown:
@@ -39,8 +42,8 @@ def _moved(moved: Moved) -> list[str]:
 
 def _coverage(found: Preview) -> str:
     old, new = found.old_coverage / found.accounts, found.new_coverage / found.accounts
-    less = f"of {found.less_known} accounts less would be known"
-    return f"Coverage would be {new:.2f} on average, now it is {old:.2f}; {less}."
+    less = f"; it would be lower for {found.less_known} of {found.accounts}" if found.less_known else ""
+    return f"Coverage would be {new:.2f} on average, and is {old:.2f} now{less}."
 
 
 def _alerts(found: Preview) -> list[str]:
@@ -51,16 +54,14 @@ def _alerts(found: Preview) -> list[str]:
     if not rows:
         return ["No score would cross a line of the alerts' rules."]
     return [
-        "Lines of the alerts' rules that scores would cross. Alerts that begin for accounts that"
-        " were well before go into a digest; `for` and `clear_for` still have to pass.",
+        "Scores would cross these lines of alerts.yaml. An alert begins or ends when `for` or"
+        " `clear_for` has passed as well, and is told in a digest.",
         *_table(["rule", "would", "accounts"], rows),
     ]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [list(head), *map(list, rows)]
-    if len(cells) == 1:
-        return []
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  "
@@ -74,6 +75,7 @@ def as_json(found: Preview) -> dict[str, Any]:
     return {
         "accounts": found.accounts,
         "stale": found.stale,
+        "overridden": found.overridden,
         "bands": [
             {"from": old, "to": new, "accounts": count}
             for (old, new), count in sorted(found.bands.items())
