@@ -62,6 +62,8 @@ def prepare(
     for path in paths:
         progress.update(task, note=path.name)
         surveyed.append(survey(path, latest_ms))
+    for remark in filter(None, (file.remark() for file in surveyed)):
+        progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
     total = sum(file.lines for file in surveyed)
     if not total:
         raise UserError(f"There are no events in {', '.join(map(str, paths))}.")

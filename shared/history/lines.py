@@ -3,7 +3,7 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -71,21 +71,27 @@ def read(path: Path) -> Iterator[bytes]:
 
 
 def split(file: BinaryIO) -> Iterator[bytes]:
-    """Lines as they are, but for their end; blank ones are left out."""
+    """Lines as they are, but for their end; a blank one is empty."""
     while line := file.readline(LINE_BYTES_MAX):
         rest = line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(LINE_BYTES_MAX)
-        if line.strip():
-            yield line.rstrip(b"\r\n")
+        yield line.rstrip(b"\r\n") if line.strip() else b""
 
 
-def timed(values: Iterable[bytes], latest_ms: int) -> Iterator[Line]:
+def timed(
+    values: Iterable[bytes], latest_ms: int, untimed: Callable[[int], None] = lambda number: None
+) -> Iterator[Line]:
     """Each line at its own time or, where that is unreadable or after `latest_ms`, at that of the
-    line before: such a line is refused by ingest, and must not move the clock."""
+    line before: such a line is refused by ingest, and must not move the clock. `untimed` is told
+    its number, from 1. Blank lines are left out."""
     time_ms = NO_TIME
-    for value in values:
+    for number, value in enumerate(values, 1):
+        if not value:
+            continue
         known = head(value)
         if known and known.time_ms <= latest_ms:
             time_ms = known.time_ms
+        else:
+            untimed(number)
         yield Line(time_ms, value)

@@ -30,19 +30,40 @@ class EventFile:
     first_ms: int
     last_ms: int
     """The least and the greatest time of an event; NO_TIME where there is none."""
+    untimed: int
+    """Lines without a time that can be: ingest refuses them."""
+    first_untimed: int
+    """The number of the first of them, from 1; 0 where there is none."""
+
+    def remark(self) -> str | None:
+        """Which line cannot be an event, where there is one."""
+        if not self.untimed:
+            return None
+        others = f", with {self.untimed - 1:,} more of this file" if self.untimed > 1 else ""
+        return (
+            f"{self.path}, line {self.first_untimed}: this is no JSON object with a `time` that can"
+            f" be read and is not in the future. It is refused{others}."
+        )
 
 
 def survey(path: Path, latest_ms: int) -> EventFile:
     """Read a file to its end, so that what is wrong with it comes up before anything is sent."""
     lines, is_sorted, before_ms = 0, True, NO_TIME
     first_ms = last_ms = NO_TIME
-    for line in timed(read(path), latest_ms):
+    untimed = first_untimed = 0
+
+    def note(number: int) -> None:
+        nonlocal untimed, first_untimed
+        untimed += 1
+        first_untimed = first_untimed or number
+
+    for line in timed(read(path), latest_ms, note):
         lines += 1
         is_sorted = is_sorted and line.time_ms >= before_ms
         before_ms = line.time_ms
         first_ms = before_ms if first_ms == NO_TIME else min(first_ms, before_ms)
         last_ms = max(last_ms, before_ms)
-    return EventFile(path, lines, is_sorted, first_ms, last_ms)
+    return EventFile(path, lines, is_sorted, first_ms, last_ms, untimed, first_untimed)
 
 
 def merge(files: Sequence[EventFile], latest_ms: int, scratch: Path) -> Iterator[Line]:

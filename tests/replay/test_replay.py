@@ -232,6 +232,15 @@ def test_nothing_to_send(tmp_path: Path) -> None:
     assert str(raised.value) == f"There are no events in {tmp_path}/empty."
 
 
+def test_a_line_that_cannot_be_an_event_is_named_before_all_else(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_text("no event\n")
+    console = Console(record=True, file=StringIO())
+    with show.bar(console) as progress:
+        prepare([file], (), NOW_MS, tmp_path / "saved", progress)
+    assert f"{file}, line 1: this is no JSON object" in console.export_text()
+
+
 def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MYAKU_KAFKA", raising=False)
     with pytest.raises(UserError, match=r"Nothing runs in .*: start it with `myaku up`"):

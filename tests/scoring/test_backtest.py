@@ -335,6 +335,10 @@ def test_the_command_ends_as_the_others_do(tmp_path: Path) -> None:
     file = write(tmp_path / "events", history())
     config = configuration(tmp_path / "config")
     assert status(file, "--config", config)[0] == 0
+    with_fault = write(tmp_path / "with-fault", [*history(), "no event"])
+    code, said = status(with_fault, "--config", config)
+    assert code == 0
+    assert f"{with_fault}, line {len(history()) + 1}: " in said
     assert status(tmp_path / "nowhere") == (1, f"{tmp_path / 'nowhere'} does not exist.\n")
     code, said = status(file, "--dormant-after", "three months")
     assert code == 2

@@ -23,7 +23,9 @@ def at(time: str) -> bytes:
 
 def test_lines_keep_their_bytes_but_for_the_end() -> None:
     content = b'{"a": 1 }\r\n\n  \n\xff\x00\n[1, 2]\nlast'
-    assert list(split(io.BytesIO(content))) == [b'{"a": 1 }', b"\xff\x00", b"[1, 2]", b"last"]
+    assert list(split(io.BytesIO(content))) == [
+        *(b'{"a": 1 }', b"", b"", b"\xff\x00", b"[1, 2]", b"last"),
+    ]
 
 
 @pytest.mark.parametrize("end", [b"", b"\nnext"])

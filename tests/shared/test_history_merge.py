@@ -79,3 +79,13 @@ def test_lines_of_one_time_keep_the_order_of_files_and_lines(tmp_path: Path) -> 
         *("a-0", "b-1", "a-1", "a-2", "b-0", "b-2"),
     ]
     assert list(map(attrgetter("is_sorted"), files)) == [True, False]
+
+
+def test_what_cannot_be_an_event_is_named_by_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "events", [5])
+    assert survey(path, LATEST_MS).remark() is None
+    path.write_text(path.read_text() + '\n{"id": \n' + json.dumps({"time": iso_time(7)}) + "\n")
+    said = "this is no JSON object with a `time` that can be read and is not in the future."
+    assert survey(path, LATEST_MS).remark() == f"{path}, line 3: {said} It is refused."
+    more = f"{path}, line 3: {said} It is refused, with 1 more of this file."
+    assert survey(path, latest_ms=6).remark() == more

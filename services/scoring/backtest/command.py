@@ -48,6 +48,8 @@ def backtest(asked: Asked, now_ms: int, console: Console) -> Report:
     ):
         task = progress.add_task("Reading", total=None)
         files = [survey(path, now_ms) for path in paths]
+        for remark in filter(None, (file.remark() for file in files)):
+            console.print(remark, markup=False, highlight=False, soft_wrap=True)
         chosen, first_day, last_day = _cutoffs(test, files, asked.horizon_days)
         lines = merge(files, now_ms, Path(scratch))
         progress.update(task, description="Scoring", total=sum(file.lines for file in files))

@@ -42,7 +42,11 @@ def _moved(moved: Moved) -> list[str]:
 
 def _coverage(found: Preview) -> str:
     old, new = found.old_coverage / found.accounts, found.new_coverage / found.accounts
-    less = f"; it would be lower for {found.less_known} of {found.accounts}" if found.less_known else ""
+    less = (
+        f"; it would be lower for {found.less_known} of {found.accounts}"
+        if found.less_known
+        else ""
+    )
     return f"Coverage would be {new:.2f} on average, and is {old:.2f} now{less}."
 
 
