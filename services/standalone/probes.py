@@ -14,12 +14,14 @@ NO_ANSWER = "answer"
 class Report:
     """One service: what it waits for (nothing: it is ready), its lag and its oldest clock.
 
-    `held_by` says who holds a clock that stands still, `stale` which sources have fallen silent.
+    `held_by` says for whom a clock waits that is so many seconds behind the time of day, `stale`
+    which sources have fallen silent.
     """
 
     waiting: dict[str, str]
     lag_records: int | None = None
     clock_seconds: float | None = None
+    behind_seconds: int = 0
     held_by: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
 
@@ -36,13 +38,15 @@ async def ask(client: httpx2.AsyncClient, address: str, *, metrics: bool = True)
     except (httpx2.HTTPError, ValueError, KeyError) as error:
         return Report({NO_ANSWER: str(error) or type(error).__name__})
     values, stale = _values(page.text), _stale(page.text)
+    clock = said.get("clock", {})
     lags = values.get("myaku_lag_records", [])
     clocks = values.get("myaku_clock_timestamp_seconds", [])
     return Report(
         waiting,
         int(sum(lags)) if lags else None,
         min(clocks) if clocks else None,
-        tuple(said.get("clock", {}).get("held_by", ())),
+        clock.get("behind_seconds", 0),
+        tuple(clock.get("held_by", ())),
         stale,
     )
 

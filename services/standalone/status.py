@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx2
 from rich.console import Console
@@ -11,6 +12,11 @@ from services.standalone import probes
 from shared.data_dir import DataDir, UpFile
 from shared.runtime import UserError
 from shared.times import iso_time
+
+CATCHES_UP = (
+    "A clock catches up within minutes of a start, of going live or of an outage. One that stands"
+    " for longer is a fault: docs/operations.md, MyakuClockBehind."
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Row:
     pid: int | None
     lag_records: int | None
     clock: str | None
-    held_by: tuple[str, ...]
+    behind_seconds: int = 0
+    held_by: tuple[str, ...] = ()
     stale_sources: tuple[str, ...] = ()
 
 
@@ -49,6 +56,7 @@ def row(up_file: UpFile, name: str, said: probes.Report) -> Row:
         pid=up_file.pids.get(name),
         lag_records=said.lag_records,
         clock=iso_time(round(clock * 1000)) if clock else None,
+        behind_seconds=said.behind_seconds,
         held_by=said.held_by,
         stale_sources=said.stale,
     )
@@ -68,10 +76,14 @@ def show(rows: list[Row], console: Console) -> None:
     console.print(table)
     for each in rows:
         for holder in each.held_by:
-            console.print(f"{each.service}: the clock stands still: {holder}.", soft_wrap=True)
+            behind = timedelta(seconds=each.behind_seconds)
+            note = f"{each.service}: the clock is {behind} behind the time of day: {holder}."
+            console.print(note, soft_wrap=True, markup=False)
         for source in each.stale_sources:
             note = f"{each.service}: the source {source} has fallen silent: its accounts are held."
             console.print(note, soft_wrap=True, markup=False)
+    if any(each.held_by for each in rows):
+        console.print(CATCHES_UP, soft_wrap=True)
 
 
 def _why(waiting: dict[str, str]) -> str:

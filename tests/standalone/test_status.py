@@ -44,3 +44,12 @@ def test_a_source_that_has_fallen_silent_is_named() -> None:
     row = status.row(SCORING, "scoring", said)
     assert "scoring: the source web-app has fallen silent: its accounts are held." in shown(row)
     assert '"web-app"' in status.as_json([row])
+
+
+def test_a_clock_that_is_behind_is_told_as_that_and_not_as_a_fault() -> None:
+    behind = probes.Report({}, behind_seconds=93_784, held_by=("ingest sends no tick",))
+    said = shown(status.row(SCORING, "scoring", behind))
+    note = "scoring: the clock is 1 day, 2:03:04 behind the time of day: ingest sends no tick."
+    assert note in said
+    assert "within minutes of a start, of going live" in said
+    assert "within minutes" not in shown(status.row(SCORING, "scoring", probes.Report({})))
