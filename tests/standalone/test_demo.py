@@ -218,7 +218,8 @@ def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
     ):
         assert words in shown
     narrow = Console(width=80, record=True, file=StringIO())
-    narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert()], 80))
+    over = alert("resolved") | {"resolved_at": "2026-05-13T00:00:00.000Z", "owner": "ben@a.example"}
+    narrow.print(tables.at_risk(accounts, 80), tables.alerts([alert(), over], 80))
     shown = narrow.export_text()
     assert max(map(len, shown.splitlines())) <= 80
     for words in (
@@ -227,6 +228,8 @@ def test_the_tables_fit_into_a_terminal_of_100_columns_and_of_80() -> None:
         "Nps is 2 (was 9)",
     ):
         assert words in shown, "a reason has a line of its own, and is not broken"
+    for words in ("2 alerts raised, 1 still open", "still open │", "2026-05-13", "ana", "ben"):
+        assert words in shown, "which alerts are open, and who was told"
 
 
 def test_what_holds_a_score_down_is_the_rule_that_applies_then_the_weakest_measures() -> None:

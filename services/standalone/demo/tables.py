@@ -88,20 +88,18 @@ def alerts(raised: Sequence[Mapping[str, Any]], width: int = WIDE_COLUMNS) -> Ta
     title = f"{len(raised)} alerts raised, {still} still open"
     table = Table(title=title, title_style="bold", expand=True)
     table.add_column("alert", ratio=1)
-    table.add_column("opened", no_wrap=True)
-    if is_wide:
-        table.add_column("resolved", no_wrap=True)
+    for name in ("opened", "resolved") if is_wide else ("opened\nresolved",):
+        table.add_column(name, no_wrap=True)
     table.add_column("first reason", ratio=1, min_width=WHY_COLUMNS_MIN)
-    if is_wide:
-        table.add_column("told", no_wrap=True)
+    table.add_column("told", no_wrap=True)
     for alert in raised:
         first = alert["reasons"][0]["text"] if alert["reasons"] else ""
+        days = [str(alert["opened_at"])[:10], str(alert["resolved_at"] or "still open")[:10]]
         table.add_row(
             Text(alert["title"], STYLES.get(alert["severity"] or "", "")),
-            str(alert["opened_at"])[:10],
-            *([str(alert["resolved_at"] or "")[:10]] if is_wide else []),
+            *(days if is_wide else ["\n".join(days)]),
             first,
-            *([person(alert["owner"])] if is_wide else []),
+            person(alert["owner"]),
         )
     return table
 
