@@ -252,7 +252,7 @@ async def hold_ledger(console: Console, myaku: Installation, sent: Sent) -> None
         "SELECT a.account_id, sum(d.value)::bigint FROM scoring.day_sum d"
         " JOIN scoring.account a USING (partition, account_no)"
         " JOIN scoring.signal s USING (partition, signal_no)"
-        ' WHERE s.definition = \'["sum",null,["*"],{}]\' GROUP BY 1'
+        ' WHERE s.definition = \'["sum",null,["*"],{},[]]\' GROUP BY 1'
     )
     by_account = {str(account): int(count) for account, count in rows}
     console.print(f"sent: {sent.good.total():,} good, {sent.twice:,} twice, {sent.bad:,} bad")

@@ -18,7 +18,7 @@ from aiokafka import (
 )
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared import kafka, metrics, topics
+from shared import kafka, metrics, rehearsal, topics
 from shared.database import LOST
 from shared.events import Marker
 from shared.lane import Lane
@@ -166,6 +166,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Let what is being handled end within a deadline; the fence decides if it counts."""
         self.watchdog.revoked()
+        rehearsal.reach("revoke")
         lanes = [lane for place in revoked if (lane := self.lanes.pop(place, None))]
         for lane in lanes:
             lane.close()

@@ -20,7 +20,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from shared import logs, metrics
+from shared import logs, metrics, rehearsal
 from shared.operations import Readiness, serve_operations
 
 LOOPBACK = "127.0.0.1"
@@ -84,6 +84,8 @@ def run(
     logs.configure(log_format, log_level)
     if CLOCK_FILE is not None:
         log.warning("the clock is driven: for tests and rehearsals only", file=CLOCK_FILE)
+    if rehearsal.FAIL_AT:
+        log.warning("this process fails: for tests and rehearsals only", at=rehearsal.FAIL_AT)
     readiness = Readiness()
     serve_operations(operations, readiness)
     deadline = threading.Timer(STOP_HARD_SECONDS, os._exit, (1,))

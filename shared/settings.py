@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         description="for tests and rehearsals only: a file that holds the time, in milliseconds"
         " since 1970, instead of the system's clock",
     )
+    fail_at: str | None = Field(
+        default=None,
+        description="for tests and rehearsals only: POINT:N of the pipelines, at which the process"
+        " ends; POINT:N:STOP: stands still",
+    )
     secret_key: SecretStr = Field(
         min_length=16, description="at least 16 characters, the same for all services"
     )

@@ -114,34 +114,57 @@ def _fetch_into(directory: Path) -> None:
         raise Unavailable(f"Maven did not fetch Apache Kafka in {FETCH_SECONDS} s") from None
 
 
-@asynccontextmanager
-async def running(leash: Leash, properties: str = PROPERTIES) -> AsyncIterator[str]:
-    """Run a broker with an empty log; its address. Raises Unavailable, or UserError.
+class Node:
+    """A broker in a directory of its own: what it was told stays there when it is started again."""
 
-    In the properties {port}, {controller_port} and {directory} are filled in.
-    """
-    class_path = await asyncio.to_thread(fetch)
-    with tempfile.TemporaryDirectory(prefix="myaku-kafka-") as name:
-        directory = Path(name)
-        address = f"127.0.0.1:{free_port()}"
-        written = directory / "server.properties"
+    def __init__(self, directory: Path, address: str, properties: str, leash: Leash) -> None:
+        """In the properties {port}, {controller_port} and {directory} are filled in."""
+        self.address = address
+        self.log = directory / "kafka.log"
+        self.leash = leash
+        self.written = directory / "server.properties"
         port = address.split(":")[1]
-        written.write_text(
+        self.written.write_text(
             properties.format(port=port, controller_port=free_port(), directory=directory)
         )
-        await asyncio.to_thread(_format, written, class_path)
-        command = [*JAVA, "-cp", class_path, "kafka.Kafka", str(written)]
-        process = await asyncio.to_thread(Kept, command, leash, directory / "kafka.log")
-        try:
-            await until_answers(address, process)
-            yield address
-        finally:
-            await asyncio.to_thread(process.stop)
+        self.process: Kept
+
+    async def format(self, cluster: str) -> None:
+        """Make its empty log, as a part of a cluster. Raises Unavailable."""
+        class_path = await asyncio.to_thread(fetch)
+        await asyncio.to_thread(_format, self.written, class_path, cluster)
+
+    async def start(self, stop_by: signal.Signals = signal.SIGTERM) -> None:
+        """Start it; `stop_by` is the signal that will stop it. Raises UserError."""
+        command = [*JAVA, "-cp", fetch(), "kafka.Kafka", str(self.written)]
+        self.process = await asyncio.to_thread(Kept, command, self.leash, self.log, stop_by=stop_by)
+        await until_answers(self.address, self.process)
+
+    async def stop(self) -> None:
+        """Stop it, and wait until it is gone."""
+        await asyncio.to_thread(self.process.stop)
 
 
-def _format(properties: Path, class_path: str) -> None:
+def new_cluster() -> str:
+    """The id of a cluster."""
     # The tool takes an id that begins with "-" for an option: the first byte is 0.
-    cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
+@asynccontextmanager
+async def running(leash: Leash, properties: str = PROPERTIES) -> AsyncIterator[str]:
+    """Run a broker with an empty log; its address. Raises Unavailable, or UserError."""
+    with tempfile.TemporaryDirectory(prefix="myaku-kafka-") as name:
+        node = Node(Path(name), f"127.0.0.1:{free_port()}", properties, leash)
+        await node.format(new_cluster())
+        try:
+            await node.start()
+            yield node.address
+        finally:
+            await node.stop()
+
+
+def _format(properties: Path, class_path: str, cluster: str) -> None:
     tool = [*JAVA, "-cp", class_path, "kafka.tools.StorageTool", "format"]
     subprocess.run(
         [*tool, "-t", cluster, "-c", str(properties)], check=True, stdout=subprocess.DEVNULL

@@ -56,3 +56,8 @@ def start_python(program: str, *arguments: str) -> "subprocess.Popen[bytes]":
 def mode(path: Path) -> int:
     """The permission bits of a file or directory."""
     return path.stat().st_mode & 0o777
+
+
+async def passes(seconds: float) -> None:
+    """Let time pass, where that is what a test is about: never to wait for something."""
+    await asyncio.sleep(seconds)

@@ -13,7 +13,7 @@ from services.alerts.load import load, load_accounts
 from services.alerts.records import Quarantined, decode
 from services.alerts.state import Effects, State
 from services.alerts.store import save, save_log, save_partitions
-from shared import metrics
+from shared import metrics, rehearsal
 from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Claim, advance, claim
@@ -51,6 +51,7 @@ class Alerts:
             held = await claim(connection, "alerts", partition, marker.id, self.owner)
             await save_partitions(connection, partition, marker.partitions)
             state = await load_accounts(connection, partition, ())
+        rehearsal.reach("load")
         self.claims[partition] = held
         self.clocks_ms[partition] = state.clock_ms
         return held.next
@@ -65,11 +66,13 @@ class Alerts:
         run = partial(asyncio.get_running_loop().run_in_executor, self.thread)
         entries, bad = await run(decode, raw)
         held = self.claims[partition]
+        rehearsal.reach("alerts.before-fence")
         # What is loaded is loaded behind the fence, whose lock users' acts wait for too: nobody
         # else can change it before the commit.
         with metrics.COMMIT_SECONDS.time():
             async with transaction(self.database) as connection:
                 moved = await advance(connection, held, records[-1].offset + 1)
+                rehearsal.reach("alerts.after-fence")
                 state = await load(connection, partition, entries)
                 effects = await run(
                     partial(decide, state, entries, deliver_history=self.deliver_history)
@@ -77,6 +80,8 @@ class Alerts:
                 await save(connection, state, effects)
                 place = (partition, held.log_id)
                 await save_log(connection, place, effects.barriers, bad)
+                rehearsal.reach("alerts.before-commit")
+        rehearsal.reach("alerts.after-commit")
         self.claims[partition] = moved
         self.clocks_ms[partition] = state.clock_ms
         if any(note.way != "record" for note in effects.notifications):

@@ -30,7 +30,7 @@ from services.ingest.parking import Sweeper
 from services.ingest.publish import Publisher
 from services.ingest.refusals import Refusals, source_of
 from services.ingest.ticks import Progress
-from shared import kafka, metrics
+from shared import kafka, metrics, rehearsal
 from shared.database import LOST, snapshot, transaction
 from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
 from shared.runtime import Running, log
@@ -135,6 +135,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         outcome = decide(readings, known)
 
         await self.publisher.send(outcome.accepted, outcome.rejected, received_ms)
+        rehearsal.reach("ingest.after-acks")
         if outcome.changes_database:
             async with transaction(self.database) as connection:
                 await erase(connection, outcome.erased.new, self._secret_key)
@@ -143,6 +144,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._sweep(partition, tick_ms)
         self._note_sources(outcome)
         await self._keep_sources(batch)
+        rehearsal.reach("ingest.before-offsets")
         await self._commit(batch)
         self._note(outcome)
 

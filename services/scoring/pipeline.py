@@ -23,7 +23,7 @@ from services.scoring.sources import forget_sources, measure_sources, tell_turns
 from services.scoring.store import mark_relayed, save, save_log_id, save_partitions
 from services.scoring.tables.backfill import load_learned
 from services.scoring.tables.partition import Reader
-from shared import metrics
+from shared import metrics, rehearsal
 from shared.database import snapshot, transaction
 from shared.events import TICK, Backfilled, Marker
 from shared.kafka import partition_of
@@ -88,6 +88,7 @@ class Scoring:
             await refuse_other_count(connection, marker.partitions)
             held = await claim(connection, "scoring", partition, marker.id, self.owner)
             await save_partitions(connection, held, marker.partitions)
+        rehearsal.reach("load")
         async with snapshot(self.database, unhurried=True) as connection:
             loaded = await load(connection, held)
         if loaded.state.clock.live and self.moved_by == "events":
@@ -127,16 +128,20 @@ class Scoring:
 
         effects, rows = await self._in_thread(self._decide, held, batch)
 
+        rehearsal.reach("scoring.before-fence")
         with metrics.COMMIT_SECONDS.time():
             async with transaction(self.database) as connection:
                 offset = records[-1].offset + 1
                 held.claim = await save(connection, held.claim, offset, rows)
                 if held.relayed is not None:
                     await mark_relayed(connection, held.claim, held.relayed)
+                rehearsal.reach("scoring.before-commit")
+        rehearsal.reach("scoring.after-commit")
         held.relayed = None
         if effects.outgoing:
             await self._relay(held.claim.partition, effects.outgoing)
             held.relayed = effects.number
+        rehearsal.reach("scoring.after-relay")
         evict(held.state)
         if effects.closed:
             forget_things(held.state)

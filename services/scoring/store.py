@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.scoring.rows import Rows
 from services.scoring.tables import backfill, erased, freshness, published, success, users
 from services.scoring.tables.partition import Columns, Writer
+from shared import rehearsal
 from shared.offsets import Claim, advance
 
 
@@ -17,6 +18,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     Returns the claim at the new offset.
     """
     claim = await advance(connection, held, offset)
+    rehearsal.reach("scoring.after-fence")
     writer = Writer(connection, claim.partition)
     await writer.run(
         "UPDATE scoring.partition SET clock = $2, counted = counted + $3,"
@@ -31,6 +33,7 @@ async def save(connection: AsyncConnection, held: Claim, offset: int, rows: Rows
     await _save_signals(writer, rows)
     await users.save(writer, rows.users)
     await success.unname(writer, rows.success)
+    rehearsal.reach("scoring.mid-rows")
     await published.save(writer, rows.published)
     await success.save(writer, rows.success)
     await _save_history(writer, rows)

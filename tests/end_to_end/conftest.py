@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from shared.configuration.files import SHIPPED
 from shared.events import USAGE_ACCEPTED
+from shared.kafka import partitions_of
 from tests.conftest import remove_topics
 from tests.end_to_end import small_history
 from tests.end_to_end.installation import Installation, run, up
@@ -95,31 +96,40 @@ def options(config: Path) -> list[str]:
 
 async def read_all(address: str, topic: str) -> list[Record]:
     """All records of a topic, partition by partition."""
+    return [record for records in await read_partitions(address, topic) for record in records]
+
+
+async def read_partitions(address: str, topic: str) -> list[list[Record]]:
+    """All records of each partition of a topic."""
+    found: list[list[Record]] = []
+    for record in await read_records(address, topic):
+        while len(found) <= record.partition:
+            found.append([])
+        found[record.partition].append((record.key, record.value))
+    return found
+
+
+async def read_records(address: str, topic: str) -> list[ConsumerRecord]:
+    """The same as they come from the broker, with offsets and headers."""
     consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = sorted(consumer.partitions_for_topic(topic) or await _found(consumer, topic))
         return [
             record
-            for partition in partitions
+            for partition in range(await partitions_of(consumer, topic))
             for record in await _read(consumer, TopicPartition(topic, partition))
         ]
     finally:
         await consumer.stop()
 
 
-async def _found(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return set(consumer.partitions_for_topic(topic) or ())
-
-
-async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[Record]:
+async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[ConsumerRecord]:
     consumer.assign([place])
     consumer.seek(place, 0)
-    found: list[Record] = []
+    found: list[ConsumerRecord] = []
     while (highwater := consumer.highwater(place)) is None or len(found) < highwater:
         batch = await consumer.getmany(place, timeout_ms=200)
-        found += [(record.key, record.value) for record in batch.get(place, [])]
+        found += batch.get(place, [])
     return found
 
 

@@ -21,7 +21,7 @@ from services.alerts.delivery.printed import printed
 from services.alerts.delivery.send import Means, send
 from services.alerts.delivery.truth import Leased, is_untrue
 from services.alerts.routing import Directory
-from shared import metrics
+from shared import metrics, rehearsal
 from shared.database import LOST, transaction
 from shared.runtime import Running, log
 
@@ -115,6 +115,7 @@ class Dispatcher:
             person = directory.person(leased.recipient)
             called = person.name if person else ""
             outcome = await send(self.means, leased, destination, called, self.now_ms())
+            rehearsal.reach("delivery.after-answer")
             # What a receiver answers may hold what no text of a database can.
             outcome = replace(outcome, error=printed(outcome.error)[:ERROR_CHARACTERS_MAX])
         await self._record(leased, directory, outcome, begun_ms)
