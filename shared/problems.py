@@ -40,6 +40,26 @@ C = TypeVar("C")
 NOT_JSON = "Send a JSON object, with the header content-type: application/json."
 
 
+EXPECTED = {
+    "missing": "is needed",
+    "greater_than_equal": "is at least {ge:g}",
+    "less_than_equal": "is at most {le:g}",
+    "literal_error": "is one of: {expected}",
+    "string_too_short": "has {min_length} or more characters",
+    "string_too_long": "has at most {max_length} characters",
+    "string_pattern_mismatch": "may hold no NUL",
+    "string": "is a text",
+    "int": "is a whole number",
+    "float": "is a number",
+    "finite": "is a number",
+    "bool": "is true or false",
+    "date": "is a day, as 2026-01-31",
+    "datetime": "is a time with its zone, as 2026-01-31T00:00:00Z",
+    "timezone": "is a time with its zone, as 2026-01-31T00:00:00Z",
+}
+"""What was expected, by the kind of fault or by its first word, as pydantic names them."""
+
+
 class Problem(HTTPException):
     """What the caller of an API did wrong, or what is not there; becomes the answer."""
 
@@ -111,15 +131,28 @@ def install(app: FastAPI) -> None:
         fault = error.errors()[0]
         if fault["type"] == "model_attributes_type" and fault["loc"] == ("body",):
             return answer(415, "not_json", NOT_JSON)
-        if fault["type"] == "extra_forbidden":
-            return answer(422, "invalid_request", f"{fault['loc'][-1]!r} is not known here.")
-        where = ".".join(str(part) for part in fault["loc"])
-        return answer(422, "invalid_request", f"{where}: {fault['msg']}.")
+        return answer(422, "invalid_request", _said(fault))
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
-        return answer(error.status_code, code, str(error.detail), error.headers)
+        unreadable = error.status_code == HTTPStatus.BAD_REQUEST  # a body that is not UTF-8
+        detail = NOT_JSON if unreadable else str(error.detail)
+        return answer(error.status_code, code, detail, error.headers)
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a request, in a sentence."""
+    kind, (_, *place) = fault["type"], fault["loc"]
+    if kind == "json_invalid":
+        return f"The body is not valid JSON: {fault['ctx']['error']}."
+    if kind == "extra_forbidden":
+        return f"{place[-1]!r} is not known here."
+    name = ".".join(map(str, place)) or "The body"
+    expected = EXPECTED.get(kind) or EXPECTED.get(kind.partition("_")[0])
+    if expected is None:
+        return f"{name}: {fault['msg']}."
+    return f"{name} {expected.format(**fault.get('ctx', {}))}."
 
 
 async def _on_lost(_: Request, error: Exception) -> JSONResponse:
