@@ -19,6 +19,9 @@ from shared.runtime import UserError
 from shared.settings import Settings
 
 SEND_SECONDS_MAX = 60
+FETCH_WAIT_MS = 100
+FETCH_BYTES_MAX = 1024 * 1024
+"""Of a partition's records in one answer; a larger batch comes all the same."""
 
 Headers = list[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes | None, Headers]
@@ -54,8 +57,9 @@ def group_options(settings: Settings, group: str) -> dict[str, Any]:
         "request_timeout_ms": session_ms + 15_000,  # joining waits for the other members
         "max_poll_interval_ms": 300_000,
         "partition_assignment_strategy": (StickyPartitionAssignor,),
-        "fetch_max_wait_ms": 100,
-        "max_partition_fetch_bytes": 1024 * 1024,
+        "check_crcs": True,
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
+        "max_partition_fetch_bytes": FETCH_BYTES_MAX,
         "fetch_max_bytes": 8 * 1024 * 1024,
         "metadata_max_age_ms": 60_000,
     }
@@ -98,7 +102,7 @@ def reader(settings: Settings) -> AIOKafkaConsumer:
         **client_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="none",
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
 
 

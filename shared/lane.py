@@ -4,7 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
+
+from shared.corrupt import LogEntry
 
 QUEUE_RECORDS_MAX = 50_000
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
@@ -22,7 +24,7 @@ class Lane:
         self.cause = "assigned"  # why it is loaded
         self.next = 0  # the offset of the next record to be fetched
         self.handled = 0  # the offset of the next record to be handled
-        self.records: deque[ConsumerRecord] = deque()
+        self.records: deque[LogEntry] = deque()
         self.bytes = 0  # of the values of these
         self.filled = asyncio.Event()
         self.ended = asyncio.Event()
@@ -42,7 +44,7 @@ class Lane:
         self.open = self.sound = True
         self.failing_since = None
 
-    def put(self, records: Sequence[ConsumerRecord]) -> None:
+    def put(self, records: Sequence[LogEntry]) -> None:
         """Queue what is new; what was fetched before the position was set is not."""
         fresh = [record for record in records if record.offset >= self.next]
         if self.open and fresh:
@@ -51,7 +53,7 @@ class Lane:
             self.bytes += sum(len(record.value or b"") for record in fresh)
             self.filled.set()
 
-    async def take(self) -> list[ConsumerRecord]:
+    async def take(self) -> list[LogEntry]:
         """All that arrived meanwhile; waits for the first. Empty when the lane was closed."""
         await self.filled.wait()
         self.filled.clear()

@@ -6,19 +6,19 @@ loaded, and that whatever fails is thrown away and loaded again.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from aiokafka import (
     AIOKafkaConsumer,
     ConsumerRebalanceListener,
-    ConsumerRecord,
     TopicPartition,
 )
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared import kafka, metrics, rehearsal, topics
+from shared import corrupt, kafka, metrics, rehearsal, topics
+from shared.corrupt import LogEntry
 from shared.database import LOST
 from shared.events import Marker
 from shared.lane import Lane
@@ -52,7 +52,7 @@ class Room(Protocol):
         What is still held of a partition that had been taken away may be kept, if it stands.
         """
 
-    async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+    async def handle(self, partition: int, records: Sequence[LogEntry]) -> None:
         """Handle records in order: state, results and offset in one transaction."""
 
     def clock(self, partition: int) -> tuple[int | None, str]:
@@ -104,7 +104,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self.running.stop.is_set():
             if not self.faults.empty():
                 raise self.faults.get_nowait()
-            ready = [place for place, lane in self.lanes.items() if lane.ready]
+            ready = {place: lane for place, lane in self.lanes.items() if lane.ready}
             try:
                 batch = await self.consumer.getmany(
                     *(ready or [NOWHERE]), timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
@@ -114,6 +114,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                     f"Topic {self.topic} no longer has the records that come next ({error}):"
                     " the log was cut or replaced. See `myaku log adopt`."
                 ) from error
+            except corrupt.UNREADABLE as error:
+                await self._read_past(ready, error)
+                continue
             for place, records in batch.items():
                 if lane := self.lanes.get(place):
                     lane.put(records)
@@ -123,6 +126,23 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 [lane.place for lane in lanes if lane.ready],
                 [lane.failing_since for lane in lanes if lane.failing_since is not None],
             )
+
+    async def _read_past(self, lanes: Mapping[TopicPartition, Lane], error: BaseException) -> None:
+        """Take what stands before a batch that cannot be read, and go on behind it."""
+        log.warning("answer cannot be read, comes again", why=str(error) or repr(error))
+        offsets = {place: lane.next for place, lane in lanes.items() if lane.open}
+        for place, offset in offsets.items():
+            self.consumer.seek(place, offset)  # what was in hand of the others is gone
+        try:
+            found = await corrupt.read_past(self.consumer, offsets)
+        except KafkaError as away:
+            log.warning("answer cannot be read, nor asked for again", why=str(away))
+            return
+        for place, entries in found.items():
+            lane = lanes[place]
+            if lane.open and lane.next == offsets[place]:  # not taken away meanwhile
+                lane.put(entries)
+                self.consumer.seek(place, lane.next)
 
     def _measure(self) -> None:
         """How far each partition is behind; the broker tells its end with every answer."""

@@ -61,7 +61,9 @@ TOO_OLD = Counter("myaku_too_old_total", "Events older than the horizon: only th
 FIELDS_LEFT_OUT = Counter(
     "myaku_fields_left_out_total", "Profile fields, milestones and problems beyond the bounds."
 )
-QUARANTINED = Counter("myaku_quarantined_total", "Records put aside: undecodable or misplaced.")
+QUARANTINED = Counter(
+    "myaku_quarantined_total", "Records put aside: undecodable or misplaced; and corrupt batches."
+)
 TICKS = Counter("myaku_ticks_total", "Ticks written, by source partition.", ["source_partition"])
 
 COMMITS = Counter("myaku_commits_total", "Transactions committed, one partition's batch each.")

@@ -145,6 +145,14 @@ class Node:
         await asyncio.to_thread(self.process.stop)
 
 
+def log_directory(address: str) -> Path | None:
+    """Where a broker that `running` started keeps its partitions; None if it is another one."""
+    for written in Path(tempfile.gettempdir()).glob("myaku-kafka-*/server.properties"):
+        if f"listeners=PLAINTEXT://{address}," in written.read_text():
+            return written.parent / "log"
+    return None
+
+
 def new_cluster() -> str:
     """The id of a cluster."""
     # The tool takes an id that begins with "-" for an option: the first byte is 0.

@@ -25,6 +25,7 @@ from shared.events import (
 )
 from shared.settings import Settings
 from tests import apache_kafka
+from tests.shared import spoiled
 
 TOPICS = (USAGE_EVENTS, USAGE_ACCEPTED, USAGE_REJECTED, HEALTH_CHANGES, ENGAGEMENT_CHANGES)
 TEMPLATE = "myaku_template"
@@ -96,6 +97,19 @@ async def kafka_address(broker_name: str, tmp_path: Path) -> AsyncIterator[str]:
         return
     await remove_topics(broker_name)
     yield broker_name
+
+
+@pytest_asyncio.fixture
+async def spoiling_broker(broker_name: str, tmp_path: Path) -> AsyncIterator[spoiled.Broker]:
+    """A broker without our topics, whose batches can be spoiled."""
+    if broker_name == "tansu":
+        async with spoiled.tansu(tmp_path / "broker.log") as made:
+            yield made
+        return
+    if apache_kafka.log_directory(broker_name) is None:
+        pytest.skip("the broker's files are not ours")
+    await remove_topics(broker_name)
+    yield spoiled.Broker(broker_name)
 
 
 @pytest_asyncio.fixture

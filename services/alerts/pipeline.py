@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from aiokafka import ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.alerts.decide import decide
@@ -14,6 +13,7 @@ from services.alerts.records import Quarantined, decode
 from services.alerts.state import Effects, State
 from services.alerts.store import save, save_log, save_partitions
 from shared import metrics, rehearsal
+from shared.corrupt import LogEntry, apart
 from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Claim, advance, claim
@@ -56,15 +56,17 @@ class Alerts:
         self.clocks_ms[partition] = state.clock_ms
         return held.next
 
-    async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+    async def handle(self, partition: int, records: Sequence[LogEntry]) -> None:
         """Handle records, in one transaction or, when they are many, in several."""
         for start in range(0, len(records), COMMIT_RECORDS_MAX):
             await self._commit(partition, records[start : start + COMMIT_RECORDS_MAX])
 
-    async def _commit(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
-        raw = [(record.offset, record.key, record.value) for record in records]
+    async def _commit(self, partition: int, records: Sequence[LogEntry]) -> None:
+        whole, corrupt = apart(records)
+        raw = [(record.offset, record.key, record.value) for record in whole]
         run = partial(asyncio.get_running_loop().run_in_executor, self.thread)
         entries, bad = await run(decode, raw)
+        bad += [Quarantined(each.offset, each.reason, b"") for each in corrupt]
         held = self.claims[partition]
         rehearsal.reach("alerts.before-fence")
         # What is loaded is loaded behind the fence, whose lock users' acts wait for too: nobody

@@ -17,6 +17,7 @@ class Owned:
 
     def __init__(self) -> None:
         self.ticker = Ticker()
+        self.next: int | None = None  # the offset of the next record to be handled, once known
         self.behind = 0  # records in the log not yet handled
         self.sources: dict[str, str] = {}
         self.remembered = False  # what earlier owners kept is among them

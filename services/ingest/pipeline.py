@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +18,7 @@ from services.ingest.accept import (
     Memberships,
     Outcome,
     Reading,
+    Refused,
     SigningRules,
     SourceRecord,
     decide,
@@ -25,12 +26,14 @@ from services.ingest.accept import (
     users,
 )
 from services.ingest.erasures import erase, erased_among
+from services.ingest.fetch import Batch, fetch, rewind
 from services.ingest.owned import Owned, keep_sources, remember_sources
 from services.ingest.parking import Sweeper
 from services.ingest.publish import Publisher
 from services.ingest.refusals import Refusals, source_of
 from services.ingest.ticks import Progress
-from shared import kafka, metrics, rehearsal
+from shared import corrupt, kafka, metrics, rehearsal
+from shared.corrupt import CorruptBatch, LogEntry
 from shared.database import LOST, snapshot, transaction
 from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
 from shared.runtime import Running, log
@@ -39,16 +42,9 @@ from shared.stuck import Watchdog
 from shared.times import iso_time
 from shared.watch import Clock
 
-NOWHERE = TopicPartition("__none__", 0)
-"""Polled without partitions: `getmany()` must go on, or the member never joins again."""
-
-POLL_MS = 200
-POLL_RECORDS_MAX = 5_000
 FINISH_SECONDS = 10
 RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 10.0
-
-Batch = dict[TopicPartition, list[ConsumerRecord]]
 
 
 class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -94,12 +90,8 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self) -> None:
         pause_seconds = RETRY_SECONDS_MIN
         while not self.running.stop.is_set():
-            batch: Batch = {}
             try:
-                places = self.consumer.assignment() or [NOWHERE]
-                batch = await self.consumer.getmany(
-                    *places, timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
-                )
+                batch = await fetch(self.consumer, self.owned)
                 async with self.busy:
                     if batch:
                         await self._handle(batch)
@@ -112,23 +104,18 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                 why = str(error) or repr(error)
                 log.warning("batch not done, comes again", why=why)
                 self.running.readiness.facts["failing"] = why
-                self._rewind(batch)
+                rewind(self.consumer, self.owned)
                 await self._measure()
                 await self.running.pause(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, RETRY_SECONDS_MAX)
-
-    def _rewind(self, batch: Batch) -> None:
-        for place, records in batch.items():
-            with suppress(IllegalStateError):  # no longer ours: its next owner reads it
-                self.consumer.seek(place, records[0].offset)
 
     async def _handle(self, batch: Batch) -> None:
         received_ms = self.now_ms()
         rules = self._rules()
         readings = [
-            read(_source_record(place, record), received_ms, rules)
-            for place, records in batch.items()
-            for record in records
+            _reading(place, entry, received_ms, rules)
+            for place, entries in batch.items()
+            for entry in entries
         ]
         known = await self._gather(readings, batch)
 
@@ -146,7 +133,10 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._keep_sources(batch)
         rehearsal.reach("ingest.before-offsets")
         await self._commit(batch)
-        self._note(outcome)
+        for place, entries in batch.items():
+            if owned := self.owned.get(place):
+                owned.next = entries[-1].offset + 1
+        self._note(outcome, batch)
 
     @property
     def _secret_key(self) -> str:
@@ -206,7 +196,9 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             for place in batch.keys() & self.owned.keys():
                 await keep_sources(self.database, place.partition, self.owned[place])
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: Outcome, batch: Batch) -> None:
+        for entries in batch.values():
+            metrics.QUARANTINED.inc(len(corrupt.apart(entries)[1]))
         metrics.RECORDS.labels(kind="read").inc(outcome.read)
         for kind, count in outcome.counts.items():
             metrics.RECORDS.labels(kind=kind).inc(count)
@@ -291,6 +283,11 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
             metrics.LAG.remove_by_labels({"partition": str(place.partition)})
 
 
-def _source_record(place: TopicPartition, record: ConsumerRecord) -> SourceRecord:
-    signature = next((value for name, value in record.headers if name == SIGNATURE_HEADER), None)
-    return SourceRecord(place.partition, record.offset, record.key, record.value, signature)
+def _reading(
+    place: TopicPartition, entry: LogEntry, received_ms: int, rules: SigningRules
+) -> Reading:
+    signature = next((value for name, value in entry.headers if name == SIGNATURE_HEADER), None)
+    record = SourceRecord(place.partition, entry.offset, entry.key, entry.value, signature)
+    if isinstance(entry, CorruptBatch):
+        return Reading(record, Refused("corrupt_batch", entry.reason))
+    return read(record, received_ms, rules)

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import relay
 from services.scoring.engine import Effects, State, advance, decode
 from services.scoring.engine.columns import Columns
-from services.scoring.engine.decode import Batch
+from services.scoring.engine.decode import Batch, Quarantined
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
@@ -24,6 +24,7 @@ from services.scoring.store import mark_relayed, save, save_log_id, save_partiti
 from services.scoring.tables.backfill import load_learned
 from services.scoring.tables.partition import Reader
 from shared import metrics, rehearsal
+from shared.corrupt import LogEntry, apart
 from shared.database import snapshot, transaction
 from shared.events import TICK, Backfilled, Marker
 from shared.kafka import partition_of
@@ -118,12 +119,12 @@ class Scoring:
         await relay.send(self.producer, partition, outgoing)
         waiting.set(0)
 
-    async def handle(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+    async def handle(self, partition: int, records: Sequence[LogEntry]) -> None:
         """Handle records, in one transaction or, when they are many, in several."""
         for group in groups(records):
             await self._commit(self.partitions[partition], group)
 
-    async def _commit(self, held: Partition, records: Sequence[ConsumerRecord]) -> None:
+    async def _commit(self, held: Partition, records: Sequence[LogEntry]) -> None:
         batch = await self._gather(held.state, records)
 
         effects, rows = await self._in_thread(self._decide, held, batch)
@@ -150,7 +151,7 @@ class Scoring:
         if len(batch.events):
             _measure(held.claim.partition, batch.events, self.now_ms())
 
-    async def _gather(self, state: State, records: Sequence[ConsumerRecord]) -> Batch:
+    async def _gather(self, state: State, records: Sequence[LogEntry]) -> Batch:
         """Decode the records, and bring into memory what they need of the database."""
         batch, buckets = await self._in_thread(_read, state, records)
         backfills = [
@@ -191,7 +192,7 @@ class Scoring:
             forget_sources()
 
 
-def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
+def groups(records: Sequence[LogEntry]) -> Iterator[Sequence[LogEntry]]:
     """Records in groups of one commit each: a tick may close a day, and weighs accordingly."""
     tick = TICK.encode()
     start = ticks = 0
@@ -204,8 +205,10 @@ def groups(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecor
         yield records[start:]
 
 
-def _read(state: State, records: Sequence[ConsumerRecord]) -> tuple[Batch, list[int]]:
-    batch = decode(records, state)
+def _read(state: State, records: Sequence[LogEntry]) -> tuple[Batch, list[int]]:
+    whole, corrupt = apart(records)
+    batch = decode(whole, state)
+    batch.bad.extend(Quarantined(each.offset, each.reason, b"") for each in corrupt)
     return batch, wanted(state, batch.events)
 
 

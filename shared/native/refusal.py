@@ -3,6 +3,7 @@
 from typing import Literal
 
 Reason = Literal[
+    "corrupt_batch",
     "undecodable",
     "missing_id",
     "bad_id",

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.alerts.api import create_app
 from services.alerts.records import RawRecord
 from shared.access import Keyring
+from shared.corrupt import CorruptBatch
 from shared.database import transaction
 from shared.events import Marker
 from shared.offsets import Fenced
@@ -122,6 +123,16 @@ async def test_what_cannot_be_read_is_put_aside_and_the_rest_goes_on(engine: Asy
     await worker.handle(0, records([config(AT_ONCE), *bad, health(1, 50, 1)]))
     assert await one(engine, "SELECT count(*) FROM alerts.quarantine") == len(bad)
     assert await one(engine, "SELECT count(*) FROM alerts.alert WHERE state = 'firing'") == 1
+
+
+async def test_a_batch_that_cannot_be_read_is_put_aside_among_records(engine: AsyncEngine) -> None:
+    worker, _ = await claimed(engine)
+    before, after = records([config(AT_ONCE)]), records([health(1, 50, 1)], 10)
+    await worker.handle(0, [*before, CorruptBatch(1, 9, "Invalid CRC"), *after])
+    reason = "The batch with offsets 1 to 9 cannot be read: Invalid CRC."
+    assert await one(engine, "SELECT reason FROM alerts.quarantine WHERE log_offset = 9") == reason
+    assert await one(engine, "SELECT count(*) FROM alerts.alert WHERE state = 'firing'") == 1
+    assert (await claimed(engine))[1] == 11
 
 
 async def test_a_timer_of_an_account_without_news_runs(engine: AsyncEngine) -> None:

@@ -14,6 +14,7 @@ from services.scoring import pipeline, relay
 from services.scoring.pipeline import Scoring, groups
 from services.scoring.store import save
 from shared import database, kafka, topics
+from shared.corrupt import CorruptBatch
 from shared.database import transaction
 from shared.events import (
     CONFIG,
@@ -334,3 +335,21 @@ async def test_state_that_still_stands_is_kept_and_what_others_moved_is_loaded(
     assert one.partitions[0] is not held
     assert one.partitions[0].claim.epoch == held.claim.epoch + 2
     assert await one.load(0, Marker("log-2", 1)) == 0
+
+
+async def test_a_batch_that_cannot_be_read_is_put_aside_among_records(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    worker = scoring(engine, producer)
+    await worker.load(0, MARKER)
+    before, after = log_of(FIRST), log_of([event("3", START_MS, account_id="c")], 20)
+    corrupt = [CorruptBatch(len(FIRST), 18, "Invalid CRC"), CorruptBatch(19, 19, "Invalid CRC")]
+    await worker.handle(0, [*before, *corrupt, *after])
+    await worker.handle(0, [CorruptBatch(21, 30, "Unknown codec")])
+    assert [(row[2], row[3]) for row in await rows(engine, "quarantine")] == [
+        (18, "The batch with offsets 5 to 18 cannot be read: Invalid CRC."),
+        (19, "The batch with offsets 19 to 19 cannot be read: Invalid CRC."),
+        (30, "The batch with offsets 21 to 30 cannot be read: Unknown codec."),
+    ]
+    assert worker.partitions[0].state.accounts.ids == ["b", "a", "c"]
+    assert await worker.load(0, MARKER) == 31

@@ -18,7 +18,7 @@ from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.state import ALWAYS_KNOWN
 from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
-from shared import kafka, topics
+from shared import corrupt, kafka, topics
 from shared.configuration import HORIZON_DAYS
 from shared.events import BACKFILLED, BARRIER, CONFIG, TICK, USAGE_ACCEPTED, Tick, encode
 from shared.runtime import UserError
@@ -71,8 +71,11 @@ async def _records(
     while (position := await consumer.position(place)) < until_offset:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await consumer.position(place) == position:
-                found = await consumer.getmany(place, timeout_ms=200, max_records=RECORDS_MAX)
-                if records := found.get(place):
+                found = await corrupt.fetch(
+                    consumer, {place: position}, timeout_ms=200, max_records=RECORDS_MAX
+                )
+                if entries := found.get(place):
+                    records, _ = corrupt.apart(entries)
                     yield [record for record in records if record.offset < until_offset]
     consumer.seek(place, until_offset)
 
