@@ -8,7 +8,7 @@ SIDE_BY_SIDE := tests/access tests/admin tests/alerts tests/scoring tests/shared
 LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo check test format lock bench
+.PHONY: help setup up demo check test chaos format lock bench
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: $(READY) ## Formatting, lint, types, who may import whom
 test: $(READY) ## All tests, on the real parts; on Apache Kafka too where Java and Maven are
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
 	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%)
+
+chaos: $(READY) ## 200,000 simulated worlds, with faults at every await
+	$(BIN)/python -m tests.simulation --seeds 200000
 
 format: $(READY) ## Format the code, and mend what ruff can
 	$(BIN)/ruff format .

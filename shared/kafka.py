@@ -148,8 +148,18 @@ async def partitions_of(client: AIOKafkaConsumer | AIOKafkaProducer, topic: str)
     return len(partitions or ())
 
 
-def no_topic(topic: str, settings: Settings) -> UserError:
-    """The sentence for a topic that is not there."""
-    return UserError(
-        f"There is no topic {topic} at {settings.kafka}: `myaku config publish` makes it."
-    )
+async def need_partitions(
+    client: AIOKafkaConsumer | AIOKafkaProducer, topic: str, settings: Settings
+) -> int:
+    """How many partitions the topic has. Raises UserError where there is none, or no answer."""
+    try:
+        count = await partitions_of(client, topic)
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"The Kafka broker at {settings.kafka} does not tell its topics: {error}."
+        ) from error
+    if not count:
+        raise UserError(
+            f"There is no topic {topic} at {settings.kafka}: `myaku config publish` makes it."
+        )
+    return count

@@ -6,7 +6,7 @@ loaded, and that whatever fails is thrown away and loaded again.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -65,6 +65,10 @@ class Room(Protocol):
 class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs a room over the partitions that the consumer group gives to this process."""
 
+    make_consumer: Callable[..., AIOKafkaConsumer] = staticmethod(AIOKafkaConsumer)
+    read_markers = staticmethod(topics.read_markers)
+    """Both are ways to the broker: a simulation sets its own."""
+
     def __init__(self, settings: Settings, topic: str, room: Room, running: Running) -> None:
         self.settings = settings
         self.topic = topic
@@ -82,15 +86,14 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         """Consume until the process is to stop. Raises UserError where the log is not usable."""
         self.group = group
         self.running.readiness.wait("partitions", "waiting for the consumer group")
-        self.consumer = AIOKafkaConsumer(
+        self.consumer = self.make_consumer(
             **kafka.group_options(self.settings, group),
             auto_offset_reset="none",
         )
         await kafka.start(self.consumer, self.settings)
         self.watchdog = Watchdog(self.consumer, self.topic)
         try:
-            if self.topic not in await self.consumer.topics():
-                raise kafka.no_topic(self.topic, self.settings)
+            await kafka.need_partitions(self.consumer, self.topic, self.settings)
             self.consumer.subscribe([self.topic], listener=self)
             await self._poll()
         finally:
@@ -237,7 +240,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _load(self, lane: Lane) -> None:
         partition = lane.place.partition
-        markers = await topics.read_markers(self.settings, [lane.place])
+        markers = await self.read_markers(self.settings, [lane.place])
         marker = markers[lane.place]
         count = len(self.consumer.partitions_for_topic(self.topic) or ())
         if marker and marker.partitions != count:

@@ -207,9 +207,7 @@ async def publish_configuration(settings: Settings, document: dict[str, Any]) ->
     sender = kafka.producer(settings)
     await kafka.start(sender, settings)
     try:
-        count = await kafka.partitions_of(sender, USAGE_ACCEPTED)
-        if not count:
-            raise kafka.no_topic(USAGE_ACCEPTED, settings)
+        count = await kafka.need_partitions(sender, USAGE_ACCEPTED, settings)
         for partition in range(count):
             await sender.send_and_wait(
                 USAGE_ACCEPTED, record, key=CONFIG.encode(), partition=partition

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from services.ingest.collector import create_app
 from services.ingest.intake import Intake
@@ -26,9 +26,9 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
     try:
         await database.check(engine, url)
         await kafka.start(producer, settings)
-        sources = await _partitions(producer, USAGE_EVENTS, settings)
-        partitions = await _partitions(producer, USAGE_ACCEPTED, settings)
-        rejected = await _partitions(producer, USAGE_REJECTED, settings)
+        sources = await kafka.need_partitions(producer, USAGE_EVENTS, settings)
+        partitions = await kafka.need_partitions(producer, USAGE_ACCEPTED, settings)
+        rejected = await kafka.need_partitions(producer, USAGE_REJECTED, settings)
         await _check_log(settings, partitions)
         publisher = Publisher(producer, partitions, rejected)
         intake = Intake(producer, sources, rejected)
@@ -43,14 +43,6 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
     finally:
         await producer.stop()
         await engine.dispose()
-
-
-async def _partitions(producer: AIOKafkaProducer, topic: str, settings: Settings) -> int:
-    """How many the topic has. Raises UserError where there is none."""
-    count = await kafka.partitions_of(producer, topic)
-    if not count:
-        raise kafka.no_topic(topic, settings)
-    return count
 
 
 async def _check_log(settings: Settings, partitions: int) -> None:

@@ -50,6 +50,9 @@ RETRY_SECONDS_MAX = 10.0
 class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs the pipeline over the partitions that the consumer group gives to this process."""
 
+    make_consumer: Callable[..., AIOKafkaConsumer] = staticmethod(AIOKafkaConsumer)
+    """The way to the broker: a simulation sets its own."""
+
     def __init__(
         self,
         settings: Settings,
@@ -73,15 +76,14 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Consume until the process is to stop."""
         self.running.readiness.wait("partitions", "waiting for the consumer group")
-        self.consumer = AIOKafkaConsumer(
+        self.consumer = self.make_consumer(
             **kafka.group_options(self.settings, f"{self.settings.group}-ingest"),
             auto_offset_reset="earliest",
         )
         await kafka.start(self.consumer, self.settings)
         self.watchdog = Watchdog(self.consumer, USAGE_EVENTS)
         try:
-            if not await kafka.partitions_of(self.consumer, USAGE_EVENTS):
-                raise kafka.no_topic(USAGE_EVENTS, self.settings)
+            await kafka.need_partitions(self.consumer, USAGE_EVENTS, self.settings)
             self.consumer.subscribe([USAGE_EVENTS], listener=self)
             await self._poll()
         finally:
