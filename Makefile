@@ -40,7 +40,8 @@ check: $(READY) ## Formatting, lint, types, who may import whom
 
 test: $(READY) ## All tests, on the real parts; on Apache Kafka too where Java and Maven are
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%)
+	$(BIN)/pytest --numprocesses 2 tests/simulation
+	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%) --ignore=tests/simulation
 
 chaos: $(READY) ## 200,000 simulated worlds, with faults at every await
 	$(BIN)/python -m tests.simulation --seeds 200000

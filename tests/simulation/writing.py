@@ -24,9 +24,12 @@ from shared.times import iso_time
 from tests.simulation.broker import Broker, Written
 from tests.simulation.replay import Replay
 from tests.simulation.services import SECRET_KEY
-from tests.simulation.traffic import DAY_MS, HOUR_MS, Traffic, accepted, document, home
+from tests.simulation.traffic import DAY_MS, HOUR_MS, START_MS, Traffic, accepted, document, home
 
 LOG_ID = "log-1"
+WRITTEN_DAYS = 2
+"""With the last ticks less than the 7 days within which what comes twice is known in any case."""
+
 RECORDED_WRITES = 12
 VARIANTS = 4
 
@@ -64,7 +67,8 @@ class Events:
             self._event(account, value)
         if chance.random() < 0.4:
             hours = chance.choice((1, 3, 8, 14, 30))
-            self.traffic.now_ms += chance.randrange(hours * HOUR_MS)
+            later_ms = self.traffic.now_ms + chance.randrange(hours * HOUR_MS)
+            self.traffic.now_ms = min(later_ms, START_MS + WRITTEN_DAYS * DAY_MS)
             self._tick()
 
     def write_last(self) -> None:
