@@ -79,6 +79,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         """Partitions that were taken away, and may come back at the end of the rebalance."""
         self.faults: asyncio.Queue[BaseException] = asyncio.Queue()
         self.group = ""
+        self.leaves = False  # what the group gives from now on is for others
         self.consumer: AIOKafkaConsumer
         self.watchdog: Watchdog
 
@@ -95,8 +96,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await kafka.need_partitions(self.consumer, self.topic, self.settings)
             self.consumer.subscribe([self.topic], listener=self)
-            await self._poll()
+            await self.watchdog.beside(self._poll())
         finally:
+            self.leaves = True
             await self.on_partitions_revoked(list(self.lanes))
             self._forget(but=())
             with suppress(TimeoutError):
@@ -174,7 +176,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         """Synchronous on purpose: no heartbeat is sent while it runs, and records flow already."""
         self.watchdog.assigned()
         self._forget(but=assigned)
-        if not assigned:
+        if not assigned or self.leaves:
             self.running.readiness.done("partitions")
             return
         self.consumer.pause(*assigned)

@@ -1,7 +1,8 @@
 """A consumer that gets nothing although the broker is there: only a new process helps."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -10,6 +11,10 @@ from shared.runtime import UserError
 
 STUCK_SECONDS = 90.0
 """Without an assignment or an answer for so long, while the broker answers others: stuck."""
+
+
+GROUP_SECONDS = 1.0
+"""How often is looked whether the group has given something."""
 
 
 class Stuck(UserError):
@@ -50,6 +55,30 @@ class Watchdog:
             self.answers[place] = (answer_ms, since if answer_ms == known_ms else now)
         since_all = [since for _, since in self.answers.values()]
         since_all += [max(since, self.away_at) for since in failing_since]
+        await self._decide(since_all)
+
+    async def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, which checks, and watch the group meanwhile. Raises Stuck.
+
+        `getmany()` does not return before a rebalance is over, however long it takes.
+        """
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._watch_group())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch_group(self) -> None:
+        while True:
+            await asyncio.sleep(GROUP_SECONDS)
+            await self._decide([])
+
+    async def _decide(self, since_all: list[float]) -> None:
+        now = _now()
         since_all += [self.unassigned_since] if self.unassigned_since is not None else []
         if not since_all or now - min(since_all) <= STUCK_SECONDS:
             return

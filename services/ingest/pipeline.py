@@ -85,7 +85,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await kafka.need_partitions(self.consumer, USAGE_EVENTS, self.settings)
             self.consumer.subscribe([USAGE_EVENTS], listener=self)
-            await self._poll()
+            await self.watchdog.beside(self._poll())
         finally:
             await self.consumer.stop()
 

@@ -5,6 +5,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -27,9 +28,15 @@ async def play(seed: int, broker: str, count: int, directory: Path) -> str:
             assert not found.wrong, "\n" + shorten(found.wrong)
             return report(run, found.counts)
     except BaseException as error:
-        raise AssertionError(
-            f"{type(error).__name__}: {error}\n{how_to_repeat(seed, broker, actions)}"
-        ) from error
+        why = "".join(traceback.format_exception(first_cause(error)))
+        raise AssertionError(f"{why}\n{how_to_repeat(seed, broker, actions)}") from error
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What a group of errors began with."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def how_to_repeat(seed: int, broker: str, actions: list[Action]) -> str:

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared import database, kafka, topics
+from shared import database, kafka, stuck, topics
 from shared.database import transaction
 from shared.events import USAGE_ACCEPTED
 from shared.loop import Loop
@@ -18,6 +19,7 @@ from shared.offsets import claim
 from shared.operations import Readiness
 from shared.runtime import Running, UserError
 from shared.settings import Settings
+from shared.stuck import Stuck
 from tests.conftest import remove_topics, settings_for
 from tests.processes import eventually
 from tests.shared.rooms import Ledger, looping
@@ -215,6 +217,44 @@ async def test_a_partition_revoked_while_it_loads_is_not_read_by_the_stale_lane(
     assert room.committed == {number: [0, 1] for number in range(PARTITIONS)}
     running.stop.set()
     await task
+
+
+class Dawdler(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member of the group that does not let go of its partitions."""
+
+    def __init__(self) -> None:
+        self.has_some = asyncio.Event()
+        self.lets_go = asyncio.Event()
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        self.has_some.set()
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        if self.has_some.is_set():
+            await self.lets_go.wait()
+
+
+async def test_a_rebalance_that_does_not_end_is_stuck_although_no_poll_returns(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stuck, "STUCK_SECONDS", 2.0)
+    options = kafka.group_options(settings, settings.group) | {"rebalance_timeout_ms": 60_000}
+    other, dawdler = AIOKafkaConsumer(**options), Dawdler()
+    await other.start()
+    other.subscribe([USAGE_ACCEPTED], listener=dawdler)
+    room = Ledger(engine)
+    try:
+        await asyncio.wait_for(dawdler.has_some.wait(), 20)
+        loop = Loop(settings, USAGE_ACCEPTED, room, Running(Readiness()))
+        # Once it is known: what the group gives then is not taken any more.
+        monkeypatch.setattr(loop, "_forget", lambda but: dawdler.lets_go.set())
+        async with asyncio.timeout(40):
+            with pytest.raises(Stuck, match="start again"):
+                await loop.run(settings.group)
+        assert not room.loads
+    finally:
+        dawdler.lets_go.set()
+        await other.stop()
 
 
 async def test_no_topic_is_said_in_a_sentence(
