@@ -195,7 +195,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _keep_sources(self, batch: Batch) -> None:
         """For the next owner of a partition. Of a history scoring keeps what its ticks told."""
         if self.settings.clock == "wall":
-            for place in batch.keys() & self.owned.keys():
+            for place in sorted(batch.keys() & self.owned.keys()):
                 await keep_sources(self.database, place.partition, self.owned[place])
 
     def _note(self, outcome: Outcome, batch: Batch) -> None:

@@ -98,6 +98,7 @@ def check_ledger(world: World) -> None:
     sql = "SELECT sum(counted), sum(duplicates), sum(too_old) FROM partition"
     ((unique, duplicates, too_old),) = database.rows(sql)
     ((aside,),) = database.rows("SELECT count(*) FROM quarantine")
+    world.network.sometimes["duplicates of before"] += duplicates
     assert unique == len(ledger.ids), f"I10: {unique} counted of {len(ledger.ids)}"
     assert too_old == ledger.too_old, f"I10: {too_old} too old, not {ledger.too_old}"
     if direct:

@@ -11,7 +11,30 @@ from tests.simulation.world import World
 
 QUIET = structlog.make_filtering_bound_logger(50)
 
-LEAST_BY_THOUSAND: dict[str, int] = {}
+LEAST_BY_THOUSAND = {
+    "fenced commits": 20,
+    "commit lost before it was done": 12,
+    "commit done, the answer lost": 12,
+    "batches failed": 60,
+    "loads": 800,
+    "states used again": 150,
+    "duplicates of before": 1000,
+    "evicted": 200,
+    "owned by two": 20,
+    "sending lost before it was done": 20,
+    "sending done, the answer lost": 20,
+    "a batch written after it was given up": 15,
+    "nemesis kill": 100,
+    "nemesis stall": 100,
+    "nemesis restart": 100,
+    "nemesis rebalance": 100,
+    "nemesis give_twice": 100,
+    "nemesis lose_requests": 100,
+    "nemesis lose_answers": 100,
+    "nemesis cut_off": 100,
+    "nemesis fall_silent": 100,
+    "nemesis slow_down": 100,
+}
 """What must have happened in a thousand seeds, at least so often: else the faults were none."""
 
 
@@ -47,7 +70,7 @@ class Report:
         return [
             f"{what}: {self.sometimes[what]} times in {self.seeds} seeds"
             for what, least in LEAST_BY_THOUSAND.items()
-            if self.sometimes[what] < least * self.seeds / 1000
+            if self.sometimes[what] < least * self.seeds // 1000
         ]
 
 

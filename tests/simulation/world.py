@@ -134,6 +134,8 @@ class World:
             if record.key == TICK.encode():
                 tick = decode_control(record.value)
                 assert isinstance(tick, Tick)
-                newest[tick.source_partition] = tick.time
+                newest[tick.source_partition] = max(
+                    tick.time, newest.get(tick.source_partition, "")
+                )
         least = iso_time(self.now_ms - TICK_MS_MAX)
         return [f"tick of {at}" for at in range(self.sources) if newest.get(at, "") < least]
