@@ -133,6 +133,7 @@ class RandomLog:
     seed: int
     chance: random.Random = field(init=False)
     now_ms: int = START_MS
+    leaps_days: tuple[int, ...] = (1, 1, 1, 2, 9, 140)
     sent: list[tuple[bytes, bytes]] = field(default_factory=list)
     live: bool = False
 
@@ -154,7 +155,7 @@ class RandomLog:
     def _record(self) -> tuple[bytes, bytes]:
         kind = self.chance.random()
         if kind < 0.15:
-            leap = self.chance.choice((1, 1, 1, 2, 9, 140)) * self.chance.random()
+            leap = self.chance.choice(self.leaps_days) * self.chance.random()
             self.now_ms += round(leap * DAY_MS)
             newest = {
                 source: max(0, self.now_ms - round(self.chance.random() * 9 * DAY_MS))
