@@ -10,7 +10,6 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
-
 READ_ONLY = "postgresql_readonly"
 Act = Callable[[], Awaitable[None]]
 
