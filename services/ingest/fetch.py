@@ -8,7 +8,7 @@ from aiokafka.errors import IllegalStateError
 
 from services.ingest.owned import Owned
 from shared import corrupt
-from shared.corrupt import LogEntry
+from shared.corrupt import CorruptBatch, LogEntry
 
 NOWHERE = TopicPartition("__none__", 0)
 """Polled without partitions: `getmany()` must go on, or the member never joins again."""
@@ -26,9 +26,15 @@ async def fetch(consumer: AIOKafkaConsumer, owned: Mapping[TopicPartition, Owned
         if each.next is None:
             each.next = await consumer.position(place)
     offsets = {place: each.next for place, each in ours.items() if each.next is not None}
-    return await corrupt.fetch(
+    batch = await corrupt.fetch(
         consumer, offsets or {NOWHERE: 0}, timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
     )
+    for place, entries in batch.items():
+        # Taken away and given back while we waited: it stands where the group's offset was.
+        held, first = owned.get(place), entries[0]
+        if held and held.next is None:
+            held.next = first.first if isinstance(first, CorruptBatch) else first.offset
+    return batch
 
 
 def rewind(consumer: AIOKafkaConsumer, owned: Mapping[TopicPartition, Owned]) -> None:
