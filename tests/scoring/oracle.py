@@ -299,7 +299,7 @@ class Oracle:
         u = day_of(self.zone, milliseconds(event.get("original_time") or event["time"]))
         receipt = day_of(self.zone, milliseconds(event["received_at"]))
         in_range = self.clock is not None and self.r - HORIZON <= u <= self.r + 1
-        places = {("receipt", day, *who) for day in range(receipt - 7, receipt + 1)}
+        places = {("receipt", day, *who) for day in range(receipt - 7, receipt + 8)}
         own = ("own", u, *who) if in_range else ("receipt", receipt, *who)
         if (places | {own}) & self.buckets:
             return True

@@ -137,7 +137,9 @@ def test_a_history_replayed_twice_changes_nothing() -> None:
     assert twice.counters == {"duplicates": 122, "too_old": 78}  # the first came before any clock
 
 
-@pytest.mark.parametrize(("heard_days_later", "duplicates"), [(0, 1), (7, 1), (8, 0)])
+@pytest.mark.parametrize(
+    ("heard_days_later", "duplicates"), [(0, 1), (7, 1), (8, 0), (-7, 1), (-8, 0)]
+)
 def test_what_has_no_day_of_its_own_is_remembered_for_a_week_of_receipts(
     heard_days_later: int, duplicates: int
 ) -> None:

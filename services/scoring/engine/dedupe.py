@@ -52,12 +52,15 @@ def first_seen(state: State, batch: Columns, effects: Effects) -> BoolArray:
 
 
 def _in_receipts(state: State, hashes: HashArray, receipt: IntArray) -> BoolArray:
-    """Whether an event is in a receipt bucket of its day of receipt or the 7 days before."""
+    """Whether an event is in a receipt bucket of a day within 7 days of its own receipt.
+
+    Also of a later one: what is sent again may come from a worker whose clock is behind, and what
+    was parked has waited.
+    """
     found = np.zeros(len(hashes), dtype=bool)
     for number, seen in state.seen.items():
         if number % 2 == RECEIPT:
-            age = receipt - number // 2
-            near = np.flatnonzero((age >= 0) & (age <= RECEIPT_DAYS))
+            near = np.flatnonzero(np.abs(receipt - number // 2) <= RECEIPT_DAYS)
             if len(near):
                 found[near] |= seen.has(hashes[near])
     return found
