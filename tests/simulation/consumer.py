@@ -3,7 +3,7 @@
 Records come before `on_partitions_assigned` has ended, from the committed offset. No heartbeat is
 sent while it runs. What a listener raises is swallowed. Who is evicted is not told, and hands over
 what it had fetched. `stop()` calls no listener. `pause()` drops what was fetched. `getmany()`
-without names is about all partitions, and takes its time.
+without names is about all partitions; it takes its time, and in a rebalance it waits for its end.
 """
 
 import asyncio
@@ -67,6 +67,7 @@ class Consumer:
         self.asked: Wanted = {}
         self.waiting: set[asyncio.Future[None]] = set()
         self.told_ms = 0
+        self.rebalancing = True
         self._client = SimpleNamespace(fetch_all_metadata=self._metadata)
 
     async def start(self) -> None:
@@ -148,6 +149,8 @@ class Consumer:
         self, *places: TopicPartition, timeout_ms: int, max_records: int
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Records of the places, or of all."""
+        while self.rebalancing:
+            await self.loop.signal(PATIENCE_SECONDS, self.waiting)
         everything = places or tuple(self.held)
         if not (found := self._drained(everything, max_records)):
             await self.loop.signal(max(timeout_ms / T_MS, PATIENCE_SECONDS), self.waiting)
@@ -197,9 +200,11 @@ class Consumer:
     async def _belong(self) -> None:
         """Join, keep the membership alive, and join again whenever the group changes."""
         while True:
+            self.rebalancing = True
             await self._tell("on_partitions_revoked", list(self.held))
             self.generation, given = await self._join()
             self.held = {place: Held() for place in given}
+            self.rebalancing = False
             self._fetch()
             await self._tell("on_partitions_assigned", list(given))
             self._wake()

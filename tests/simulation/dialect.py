@@ -22,7 +22,7 @@ _WORDS = (
     (r"\bposition\((\S+) IN ([^()]+)\)", r"instr(\2, \1)"),
     (r"\(SELECT FROM ", "(SELECT 1 FROM "),
     (r"^UPDATE (\w+) (\w+) SET", r"UPDATE \1 AS \2 SET"),
-    (r"^DELETE FROM (\w+) (?!WHERE|USING)(\w+)", r"DELETE FROM \1 AS \2"),
+    (r"^DELETE FROM (\w+) (?!WHERE|USING|AS)(\w+)", r"DELETE FROM \1 AS \2"),
     (r"^(DELETE FROM .+?) USING (.+?) WHERE (.+)$", r"\1 WHERE EXISTS (SELECT 1 FROM \2 WHERE \3)"),
     (
         r"SELECT l\.\* FROM account a CROSS JOIN LATERAL \((SELECT .+? FROM history h) WHERE .+?"

@@ -1,4 +1,4 @@
-"""I7 and I11: whenever ingest commits an offset, all before it has been passed on or refused."""
+"""I7 and I11: when ingest commits an offset, all before it is passed on, refused or parked."""
 
 import re
 
@@ -6,15 +6,17 @@ from aiokafka import TopicPartition
 
 from shared.events import USAGE_ACCEPTED, USAGE_REJECTED
 from tests.simulation.broker import Broker
+from tests.simulation.store import Database
 
 EVENT = re.compile(rb'\{"id":"(e\d+)"')
 
 
 class PassedOn:
-    """What is in the topics behind ingest, as it comes there."""
+    """What is in the topics and the table behind ingest, as it comes there."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, database: Database) -> None:
         self.broker = broker
+        self.database = database
         self.read: dict[TopicPartition, int] = {}
         self.checked: dict[TopicPartition, int] = {}
         self.ids: set[bytes] = set()
@@ -33,6 +35,8 @@ class PassedOn:
             self.checked[place] = max(offset, self.checked.get(place, 0))
 
     def _look(self) -> None:
+        parked = self.database.rows("SELECT event_id FROM parked")
+        self.ids |= {identity.encode() for (identity,) in parked}
         for topic in (USAGE_ACCEPTED, USAGE_REJECTED):
             for partition, log in enumerate(self.broker.topics[topic]):
                 place = TopicPartition(topic, partition)
@@ -45,6 +49,6 @@ class PassedOn:
                 self.read[place] = len(log)
 
 
-def watch(broker: Broker, group: str) -> None:
+def watch(broker: Broker, group: str, database: Database) -> None:
     """Check at every commit of the group."""
-    broker.group(group).committed = PassedOn(broker).check
+    broker.group(group).committed = PassedOn(broker, database).check

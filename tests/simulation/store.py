@@ -287,5 +287,5 @@ def _opened(data: bytes) -> sqlite3.Connection:
 def _lock_of(service: str, sql: str, values: Parameters) -> Any:
     """Whose row the statement has to wait for: the partition's, or in ingest the table's."""
     if service == "ingest":
-        return sql.split()[2]
+        return sql.partition("ingest.")[2].split()[0]
     return values["partition"] if isinstance(values, Mapping) else values[0]

@@ -19,6 +19,9 @@ HOUR_MS = 3_600_000
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS
 ACCOUNTS = tuple(f"a{number}" for number in range(4))
 USERS = ("u0", "u1", "u2")
+OF_USERS = {"p0": "a0", "p1": "a1", "p2": "a1"}
+"""Users whose events do not name their account, and which it is."""
+
 POISON = (
     b"\xff\xfe",
     b"{",
@@ -45,16 +48,17 @@ class Ledger:
 
 @dataclass
 class Traffic:
-    """Makes events; `ahead` says whether some are of days to come."""
+    """Makes events: for ingest some that name but their user, else some of days to come."""
 
     chance: random.Random
-    ahead: bool
+    ingest: bool
     now_ms: int = START_MS
     ledger: Ledger = field(default_factory=Ledger)
     sent: list[dict[str, Any]] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
 
     def some(self, count: int) -> Iterator[tuple[str, bytes | None]]:
-        """The accounts and bytes of some records; what is not an event is of any account."""
+        """The keys and bytes of some records; what is not an event is of any account."""
         chance, ledger = self.chance, self.ledger
         for _ in range(count):
             kind = chance.random()
@@ -63,22 +67,52 @@ class Traffic:
                 yield chance.choice(ACCOUNTS), chance.choice(POISON)
             elif kind < 0.25 and self.sent:
                 ledger.duplicates += 1
-                again = chance.choice(self.sent[-40:])
-                yield again["account_id"], encode(again)
+                yield _keyed(chance.choice(self.sent[-40:]))
+            elif kind < 0.4 and self.ingest:
+                yield self._sent(self._event_of_nobody(chance.choice(list(OF_USERS))))
             else:
-                event = self._event()
-                self.sent.append(event)
-                yield event["account_id"], encode(event)
+                yield self._sent(self._event(chance.choice(ACCOUNTS)))
 
-    def _event(self) -> dict[str, Any]:
+    def last(self) -> Iterator[tuple[str, bytes | None]]:
+        """Whoever belongs to no account yet joins one."""
+        for user in OF_USERS if self.ingest else ():
+            if user not in self.joined:
+                yield self._sent(self._join(user))
+
+    def _sent(self, event: dict[str, Any]) -> tuple[str, bytes]:
+        self.sent.append(event)
+        return _keyed(event)
+
+    def _event_of_nobody(self, user: str) -> dict[str, Any]:
+        """What a user did whose account only ingest can know, or that the user joins it."""
+        if user not in self.joined and self.chance.random() < 0.3:
+            return self._join(user)
+        event = self._event(OF_USERS[user])
+        del event["account_id"]
+        return event | {"user_id": user}
+
+    def _join(self, user: str) -> dict[str, Any]:
+        self.joined.add(user)
+        identity = f"e{len(self.ledger.ids)}"
+        self.ledger.ids.add(identity)
+        return {
+            "id": identity,
+            "type": "user.joined",
+            "account_id": OF_USERS[user],
+            "user_id": user,
+            "time": iso_time(self.now_ms),
+            "source": "app",
+            "properties": {},
+        }
+
+    def _event(self, account: str) -> dict[str, Any]:
         chance, ledger = self.chance, self.ledger
         ago = chance.choice(AGO_DAYS)
         if chance.random() < 0.04:
             ago = TOO_OLD_DAYS
-        elif self.ahead and chance.random() < 0.06:
+        elif not self.ingest and chance.random() < 0.06:
             ago = -1.0
         time_ms = self.now_ms - round(ago * DAY_MS) - chance.randrange(60_000)
-        account = chance.choice(ACCOUNTS)
         identity = f"e{len(ledger.ids)}"
         ledger.ids.add(identity)
         if ago == TOO_OLD_DAYS:
@@ -94,6 +128,10 @@ class Traffic:
             "source": chance.choice(("app", "web")),
             "properties": {},
         }
+
+
+def _keyed(event: dict[str, Any]) -> tuple[str, bytes]:
+    return event.get("account_id") or event["user_id"], encode(event)
 
 
 def accepted(value: bytes | None, received_ms: int) -> bytes | None:

@@ -26,6 +26,8 @@ KINDS = (
 )
 """Which services are in a world, and how likely that is."""
 
+MINUTE_MS = 60_000
+PARKED = "parked events"
 INGEST_GROUP = "myaku-ingest"
 TROUBLE_SECONDS = 15.0
 DRAIN_SECONDS_MAX = 240.0
@@ -52,10 +54,10 @@ class World:
             name: self.chance.choice((1, 2, 2, 3)) for name in self.chance.choices(*KINDS)[0]
         }
         make_log(self.broker, self.partitions, self.sources)
-        self.traffic = Traffic(random.Random(f"{seed} traffic"), "ingest" not in self.services)
+        self.traffic = Traffic(random.Random(f"{seed} traffic"), "ingest" in self.services)
         self.writer = self._writer()
         self.fleet = Fleet(self.network, self.broker, lambda: self.now_ms, live=self.live)
-        watch(self.broker, INGEST_GROUP)
+        watch(self.broker, INGEST_GROUP, self.fleet.databases["ingest"])
         self.nemeses = Nemeses(self.fleet, random.Random(f"{seed} nemeses"))
 
     @property
@@ -101,6 +103,8 @@ class World:
             if self.loop.now > until:
                 raise AssertionError(f"L1: not drained after {DRAIN_SECONDS_MAX} s: {left}")
             await self.loop.pause(LOOK_SECONDS)
+            if left == [PARKED]:  # with the next tick they follow
+                self.writer.go_on(MINUTE_MS)
 
     def _left(self) -> list[str]:
         """What is not done yet."""
@@ -113,6 +117,8 @@ class World:
             offsets = self.broker.group(INGEST_GROUP).offsets
             left += self._unread(USAGE_EVENTS, {at.partition: offsets[at] for at in offsets})
             left += self._late_ticks() if self.live else []
+            parked = self.fleet.databases["ingest"].rows("SELECT 1 FROM parked")
+            left += [PARKED] if parked else []
         for service, topic in (("scoring", USAGE_ACCEPTED), ("alerts", HEALTH_CHANGES)):
             if service in self.services:
                 rows = self.fleet.databases[service].rows("SELECT partition, next FROM partition")

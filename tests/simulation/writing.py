@@ -63,8 +63,8 @@ class Events:
     def write(self) -> None:
         """A few events, and sometimes time goes on."""
         chance = self.traffic.chance
-        for account, value in self.traffic.some(chance.randint(0, 6)):
-            self._event(account, value)
+        for key, value in self.traffic.some(chance.randint(0, 6)):
+            self._event(key, value)
         if chance.random() < 0.4:
             hours = chance.choice((1, 3, 8, 14, 30))
             later_ms = self.traffic.now_ms + chance.randrange(hours * HOUR_MS)
@@ -73,17 +73,23 @@ class Events:
 
     def write_last(self) -> None:
         """Time goes on beyond all events."""
+        for key, value in self.traffic.last():
+            self._event(key, value)
         for _ in range(2):
-            self.traffic.now_ms += 2 * DAY_MS
-            self._tick(all_sources=True)
+            self.go_on(2 * DAY_MS)
 
-    def _event(self, account: str, value: bytes | None) -> None:
+    def go_on(self, milliseconds: int) -> None:
+        """Time goes on for all."""
+        self.traffic.now_ms += milliseconds
+        self._tick(all_sources=True)
+
+    def _event(self, key: str, value: bytes | None) -> None:
         if self.ingest:
-            place = TopicPartition(USAGE_EVENTS, sum(account.encode()) % self.sources)
+            place = TopicPartition(USAGE_EVENTS, sum(key.encode()) % self.sources)
         else:
-            place = TopicPartition(USAGE_ACCEPTED, home(account, self.partitions))
+            place = TopicPartition(USAGE_ACCEPTED, home(key, self.partitions))
             value = accepted(value, self.traffic.now_ms)
-        self.broker.append(place, [(account.encode(), value, ())])
+        self.broker.append(place, [(key.encode(), value, ())])
 
     def _tick(self, *, all_sources: bool = False) -> None:
         """Time comes to the traffic's; live, not of every source partition at once."""
@@ -120,6 +126,9 @@ class Scores:
         for partition, records in enumerate(self.recorded):
             self._write(partition, len(records))
 
+    def go_on(self, milliseconds: int) -> None:
+        """Time went on in what was recorded."""
+
     def _write(self, partition: int, count: int) -> None:
         at = self.written[partition]
         again = self.chance.choice((0, 0, 0, 3, 12))
@@ -134,7 +143,7 @@ def recorded(partitions: int, variant: int, *, live: bool) -> list[list[Written]
     replay = Replay(LOG_ID, partitions, live=live)
     broker = Broker(replay.network)
     make_log(broker, partitions, 1)
-    traffic = Traffic(random.Random(variant), ahead=True)
+    traffic = Traffic(random.Random(variant), ingest=False)
     events = Events(broker, traffic, ingest=False, live=live)
     for _ in range(RECORDED_WRITES):
         events.write()
