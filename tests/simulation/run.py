@@ -12,9 +12,9 @@ from tests.simulation.world import World
 QUIET = structlog.make_filtering_bound_logger(50)
 
 LEAST_BY_THOUSAND = {
-    "fenced commits": 20,
-    "commit lost before it was done": 12,
-    "commit done, the answer lost": 12,
+    "fenced commits": 12,
+    "commit lost before it was done": 8,
+    "commit done, the answer lost": 4,
     "batches failed": 60,
     "loads": 800,
     "states used again": 150,
