@@ -93,6 +93,7 @@ def producer(settings: Settings) -> AIOKafkaProducer:
         linger_ms=0,
         max_batch_size=512 * 1024,
         max_request_size=1024 * 1024,
+        metadata_max_age_ms=60_000,
     )
 
 

@@ -22,6 +22,7 @@ from shared.corrupt import LogEntry
 from shared.database import LOST
 from shared.events import Marker
 from shared.lane import Lane
+from shared.log_identity import other_count
 from shared.offsets import Fenced
 from shared.runtime import Running, UserError, log
 from shared.settings import Settings
@@ -246,10 +247,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         marker = markers[lane.place]
         count = len(self.consumer.partitions_for_topic(self.topic) or ())
         if marker and marker.partitions != count:
-            raise UserError(
-                f"Topic {self.topic} has {count} partitions, and was made with"
-                f" {marker.partitions}: accounts would move. See `myaku log repartition`."
-            )
+            raise other_count(self.topic, count, marker.partitions)
         offset = await self.room.load(partition, marker)
         if lane.closed:
             return

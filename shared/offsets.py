@@ -38,8 +38,7 @@ async def claim(
 ) -> Claim:
     """Take the partition over; from here on no other worker's commit can succeed.
 
-    A log with another id than the row's is a new log: reading starts at its first record, and
-    the state is kept.
+    A row of another log than `log_id` stays as it is, and so no commit succeeds.
     """
     row = (
         await connection.execute(
@@ -47,9 +46,8 @@ async def claim(
                 f"INSERT INTO {schema}.partition AS p (partition, log_id, epoch, next, owner)"
                 " VALUES (:partition, :log_id, 1, 0, :owner)"
                 " ON CONFLICT (partition) DO UPDATE SET"
-                " epoch = p.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp(),"
-                " next = CASE WHEN p.log_id = excluded.log_id THEN p.next ELSE 0 END,"
-                " log_id = excluded.log_id RETURNING epoch, next"
+                " epoch = p.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp()"
+                " RETURNING epoch, next"
             ),
             {"partition": partition, "log_id": log_id, "owner": owner},
         )

@@ -37,6 +37,9 @@ COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(WEEK_MS)}
 KEPT_A_WEEK = {"cleanup.policy": "delete", "retention.ms": str(WEEK_MS)}
 """What tells of users under their account's key: compacted, it would keep one of them."""
 CONFIG_BYTES_MAX = 1_000_000
+CUT = ""
+"""The id that is read of a partition which has lost its first records, and the marker with them."""
+
 FIRST_RECORD_SECONDS = 10
 ANSWER_MS = 20
 
@@ -44,9 +47,10 @@ ANSWER_MS = 20
 async def create_log(
     settings: Settings, *, partitions: int, log_id: str, source_partitions: int
 ) -> str:
-    """Make the topics that are missing and mark the log; the id of the log that stands there.
+    """Make the topics that are missing and mark them; the id of the log that stands there.
 
-    Raises UserError where topics exist that are not ours.
+    A topic that is made anew beside one that is there gets the new id: it is no part of the log
+    that the other one knows. Raises UserError where topics exist that are not ours.
     """
     wanted = {
         USAGE_EVENTS: (source_partitions, {}),
@@ -62,34 +66,39 @@ async def create_log(
         counts = {topic: await _count(sender, topic, settings) for topic in MARKED_TOPICS}
         places = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
         found = await read_markers(settings, places)
-        wanted_marker = _agreed(settings, found, log_id)
+        wanted_markers = _agreed(settings, found, log_id)
         for place, marker in found.items():
             if marker is None:
-                value = encode(wanted_marker)
+                value = encode(wanted_markers[place.topic])
                 await sender.send_and_wait(
                     place.topic, value, key=LOG.encode(), partition=place.partition
                 )
-        return wanted_marker.id
+        return wanted_markers[USAGE_ACCEPTED].id
     finally:
         await sender.stop()
 
 
 def _agreed(
     settings: Settings, found: Mapping[TopicPartition, Marker | None], log_id: str
-) -> Marker:
-    """The marker of all partitions. Raises UserError where they cannot be one log."""
+) -> dict[str, Marker]:
+    """The marker of each topic. Raises UserError where its partitions cannot be one log."""
     counts = {sum(1 for place in found if place.topic == topic) for topic in MARKED_TOPICS}
     counts |= {marker.partitions for marker in found.values() if marker}
-    ids = {marker.id for marker in found.values() if marker}
-    if len(ids) > 1:
-        names = ", ".join(sorted(ids))
-        raise UserError(f"The topics at {settings.kafka} belong to different logs: {names}.")
+    ids = {
+        topic: {each.id for place, each in found.items() if each and place.topic == topic} - {CUT}
+        for topic in MARKED_TOPICS
+    }
+    for topic, known in ids.items():
+        if len(known) > 1:
+            names = ", ".join(sorted(known))
+            raise UserError(f"Topic {topic} at {settings.kafka} is of different logs: {names}.")
     if len(counts) > 1:
         raise UserError(
             f"Topics {' and '.join(MARKED_TOPICS)} at {settings.kafka} have, or were made with,"
             f" different numbers of partitions: {sorted(counts)}. See `myaku log repartition`."
         )
-    return Marker(next(iter(ids), log_id), counts.pop())
+    count = counts.pop()
+    return {topic: Marker(next(iter(known), log_id), count) for topic, known in ids.items()}
 
 
 async def _create_topics(settings: Settings, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
@@ -131,12 +140,26 @@ async def _count(sender: AIOKafkaProducer, topic: str, settings: Settings) -> in
         ) from error
 
 
+async def read_topic(settings: Settings, topic: str) -> dict[TopicPartition, Marker | None]:
+    """The markers of all partitions of a topic, in order. Raises UserError, as `read_markers`."""
+    consumer = kafka.reader(settings)
+    await kafka.start(consumer, settings)
+    try:
+        count = await kafka.need_partitions(consumer, topic, settings)
+    finally:
+        await consumer.stop()
+    places = [TopicPartition(topic, number) for number in range(count)]
+    found = await read_markers(settings, places)
+    return {place: found[place] for place in places}
+
+
 async def read_markers(
     settings: Settings, places: Iterable[TopicPartition]
 ) -> dict[TopicPartition, Marker | None]:
     """The marker that each partition begins with; None where the partition is still empty.
 
-    Raises UserError where a partition begins with something else.
+    One that has lost its first records is said to be CUT. Raises UserError where a partition was
+    begun with something else.
     """
     consumer = kafka.reader(settings)
     await kafka.start(consumer, settings)
@@ -165,30 +188,33 @@ async def _read_answers(
     try:
         batch = await consumer.getmany(*places, timeout_ms=ANSWER_MS, max_records=1)
     except OffsetOutOfRangeError as error:
-        raise _cut(settings, next(iter(error.args[0]))) from error
-    found = {place: _marker(place, records[0], settings) for place, records in batch.items()}
+        return {place: _cut(consumer, place) for place in error.args[0]}
+    found = {
+        place: _marker(place, records[0], settings) or _cut(consumer, place)
+        for place, records in batch.items()
+    }
     empty = {place for place in places if consumer.highwater(place) == 0}
     return dict.fromkeys(empty) | found
 
 
-def _cut(settings: Settings, place: TopicPartition) -> UserError:
-    return UserError(
-        f"Topic {place.topic} at {settings.kafka} has lost its first records, and with them the"
-        " log's marker: keep them (retention.ms=-1). See `myaku log adopt`."
-    )
+def _cut(consumer: AIOKafkaConsumer, place: TopicPartition) -> Marker:
+    return Marker(CUT, len(consumer.partitions_for_topic(place.topic) or ()))
 
 
-def _marker(place: TopicPartition, record: ConsumerRecord, settings: Settings) -> Marker:
+def _marker(place: TopicPartition, record: ConsumerRecord, settings: Settings) -> Marker | None:
+    """What a first record says; None where there were others before it."""
     try:
         marker = decode_control(record.value or b"")
     except MsgspecError:
         marker = None
-    if not isinstance(marker, Marker):
-        raise UserError(
-            f"Topic {place.topic} at {settings.kafka} does not begin with a log marker: it was not"
-            " made by Myaku. Use topics of its own, or `myaku log adopt`."
-        )
-    return marker
+    if isinstance(marker, Marker):
+        return marker
+    if record.offset > 0:
+        return None
+    raise UserError(
+        f"Topic {place.topic} at {settings.kafka} does not begin with a log marker: it was not"
+        " made by Myaku. Use topics of its own."
+    )
 
 
 async def publish_configuration(settings: Settings, document: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -119,12 +119,12 @@ async def tansu_address(tmp_path: Path) -> AsyncIterator[str]:
         yield running.address
 
 
-async def remove_topics(address: str) -> None:
-    """Remove our topics, and wait until they are gone."""
+async def remove_topics(address: str, names: Collection[str] = TOPICS) -> None:
+    """Remove our topics, or some of them, and wait until they are gone."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        while left := set(TOPICS) & set(await admin.list_topics()):
+        while left := set(names) & set(await admin.list_topics()):
             await admin.delete_topics(list(left))
             await asyncio.sleep(0.05)
     finally:

@@ -1,10 +1,10 @@
-"""The commands of whoever runs a deployment: `myaku config …`, `myaku db …`, `myaku keys …`."""
+"""The commands of whoever runs a deployment: `myaku config …`, `db …`, `keys …` and `log …`."""
 
 import typer
 
-from services.admin import config, database, keys
+from services.admin import config, database, keys, log
 
-COMMANDS = {"config": config.app, "db": database.app, "keys": keys.app}
+COMMANDS = {"config": config.app, "db": database.app, "keys": keys.app, "log": log.app}
 
 
 def register(app: typer.Typer) -> None:

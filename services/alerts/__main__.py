@@ -15,6 +15,7 @@ from services.alerts.settings import AlertsSettings, read_secrets
 from shared import database, runtime
 from shared.access import Keyring
 from shared.events import HEALTH_CHANGES
+from shared.log_identity import check_log
 from shared.loop import Loop
 from shared.watch import Watch
 
@@ -29,6 +30,7 @@ async def serve(
     url = settings.database_url.get_secret_value()
     engine = database.create(url, application="myaku-alerts")
     await database.check(engine, url)
+    await check_log(settings, engine, "alerts")
     client = httpx2.AsyncClient(follow_redirects=False)
     dispatcher = Dispatcher(engine, client, secrets, runtime.now_ms)
     history = settings.deliver_history

@@ -16,8 +16,9 @@ from shared import metrics, rehearsal
 from shared.corrupt import LogEntry, apart
 from shared.database import transaction
 from shared.events import Marker
+from shared.log_identity import recognise
 from shared.offsets import Claim, advance, claim
-from shared.runtime import UserError, log
+from shared.runtime import log
 from shared.times import iso_time
 
 COMMIT_RECORDS_MAX = 4_000
@@ -45,9 +46,8 @@ class Alerts:
 
     async def load(self, partition: int, marker: Marker | None) -> int:
         """Claim a partition; the next offset."""
-        if marker is None:
-            raise UserError("health.changes has no log marker: `myaku config publish` makes it.")
         async with transaction(self.database) as connection:
+            marker = await recognise(connection, "alerts", partition, marker)
             held = await claim(connection, "alerts", partition, marker.id, self.owner)
             await save_partitions(connection, partition, marker.partitions)
             state = await load_accounts(connection, partition, ())

@@ -4,16 +4,15 @@ import asyncio
 import socket
 import sys
 
-from aiokafka import TopicPartition
-
 from services.ingest.collector import create_app
 from services.ingest.intake import Intake
 from services.ingest.pipeline import Ingest
 from services.ingest.publish import Publisher
 from services.ingest.settings import IngestSettings
-from shared import database, kafka, runtime, topics
+from shared import database, kafka, runtime
 from shared.access import Keyring
 from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
+from shared.log_identity import check_log
 from shared.settings import Settings
 from shared.watch import Watch
 
@@ -29,7 +28,7 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
         sources = await kafka.need_partitions(producer, USAGE_EVENTS, settings)
         partitions = await kafka.need_partitions(producer, USAGE_ACCEPTED, settings)
         rejected = await kafka.need_partitions(producer, USAGE_REJECTED, settings)
-        await _check_log(settings, partitions)
+        await check_log(settings, engine, "scoring")
         publisher = Publisher(producer, partitions, rejected)
         intake = Intake(producer, sources, rejected)
         app = create_app(Keyring(engine), intake, runtime.now_ms)
@@ -43,21 +42,6 @@ async def serve(settings: Settings, api: socket.socket, running: runtime.Running
     finally:
         await producer.stop()
         await engine.dispose()
-
-
-async def _check_log(settings: Settings, partitions: int) -> None:
-    """An account's partition follows from their number: it is that of the log, or we stop."""
-    place = TopicPartition(USAGE_ACCEPTED, 0)
-    marker = (await topics.read_markers(settings, [place]))[place]
-    if marker is None:
-        raise runtime.UserError(
-            "usage.accepted has no log marker: `myaku config publish` makes it."
-        )
-    if marker.partitions != partitions:
-        raise runtime.UserError(
-            f"Topic {USAGE_ACCEPTED} has {partitions} partitions, and was made with"
-            f" {marker.partitions}: accounts would move. See `myaku log repartition`."
-        )
 
 
 def main() -> int:

@@ -102,6 +102,7 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.running.readiness.facts.pop("failing", None)
                 await self._measure()
                 await self.watchdog.check(self.consumer.assignment())
+                await self.publisher.check_partitions()
             except (KafkaError, *LOST) as error:
                 why = str(error) or repr(error)
                 log.warning("batch not done, comes again", why=why)

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from services.ingest.accept import Refused, Rejected
 from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
 from shared.kafka import Record, partition_of, send_in_order
+from shared.log_identity import other_count
 from shared.times import iso_time
 
 VALUE_BYTES_MAX = 900_000
@@ -27,6 +28,12 @@ class Publisher:
         self.producer = producer
         self.partitions = partitions
         self.rejected_partitions = rejected
+
+    async def check_partitions(self) -> None:
+        """Raises UserError where partitions were added, as the newest metadata says."""
+        known = await self.producer.partitions_for(USAGE_ACCEPTED)
+        if len(known) > self.partitions:
+            raise other_count(USAGE_ACCEPTED, len(known), self.partitions)
 
     async def send(
         self,

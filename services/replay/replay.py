@@ -105,6 +105,8 @@ async def _begin(plan: Plan, settings: Settings, saved: Path) -> Checkpoint:
     marker = (await topics.read_markers(settings, [place]))[place]
     if marker is None:
         raise UserError(f"The topics at {settings.kafka} have no log yet: start `myaku up` first.")
+    if marker.id == topics.CUT:
+        raise UserError(f"The log at {settings.kafka} has lost its first records: it has a past.")
     fresh = Checkpoint(marker.id, plan.files, plan.latest_ms)
     found = checkpoint.read(saved)
     if found and msgspec.structs.replace(found, items=0, lines=0) == fresh:

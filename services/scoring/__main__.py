@@ -12,6 +12,7 @@ from services.scoring.settings import ScoringSettings
 from shared import database, kafka, runtime
 from shared.access import Keyring
 from shared.events import USAGE_ACCEPTED
+from shared.log_identity import check_log
 from shared.loop import Loop
 from shared.watch import Watch
 
@@ -21,6 +22,7 @@ async def serve(settings: ScoringSettings, api: socket.socket, running: runtime.
     url = settings.database_url.get_secret_value()
     engine = database.create(url, application="myaku-scoring")
     await database.check(engine, url)
+    await check_log(settings, engine, "scoring")
     producer = kafka.producer(settings)
     await kafka.start(producer, settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"

@@ -49,7 +49,6 @@ from services.scoring.tables.partition import Reader
 from shared.configuration import HORIZON_DAYS
 from shared.events import Config, decode_control
 from shared.offsets import Claim, confirm
-from shared.runtime import UserError
 
 
 class _Clock(msgspec.Struct):
@@ -239,17 +238,6 @@ async def _history_rows(reader: Reader, oldest: int) -> Sequence[Any]:
 
 def _buckets_in_use(state: State) -> list[int]:
     return [bucket(state.day - back, OWN) for back in range(-1, DAYS_IN_USE + 1)]
-
-
-async def refuse_other_count(connection: AsyncConnection, partitions: int) -> None:
-    """Raises UserError where the state was made from a log of another number of partitions."""
-    sql = "SELECT min(partitions) FROM scoring.partition WHERE partitions <> $1"
-    kept = (await connection.exec_driver_sql(sql, (partitions,))).scalar_one()
-    if kept is not None:
-        raise UserError(
-            f"The log has {partitions} partitions, and what the database holds was made from"
-            f" {kept}: accounts would move. See `myaku log repartition`."
-        )
 
 
 async def load_seen(connection: AsyncConnection, state: State, buckets: list[int]) -> None:

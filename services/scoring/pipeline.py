@@ -16,7 +16,7 @@ from services.scoring.engine.decode import Batch, Quarantined
 from services.scoring.engine.dedupe import evict, wanted
 from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
-from services.scoring.load import Loaded, load, load_seen, refuse_other_count
+from services.scoring.load import Loaded, load, load_seen
 from services.scoring.newest import load_newest
 from services.scoring.rows import Outgoing, Rows, rows_of
 from services.scoring.sources import forget_sources, measure_sources, tell_turns
@@ -28,6 +28,7 @@ from shared.corrupt import LogEntry, apart
 from shared.database import snapshot, transaction
 from shared.events import TICK, Backfilled, Marker
 from shared.kafka import partition_of
+from shared.log_identity import recognise
 from shared.offsets import Claim, claim, stands
 from shared.runtime import UserError, log
 from shared.times import iso_time
@@ -77,16 +78,12 @@ class Scoring:
 
         What is held of a partition that comes back in a rebalance is kept, if it still stands.
         """
-        if marker is None:
-            raise UserError("usage.accepted has no log marker: `myaku config publish` makes it.")
         kept = self.partitions.get(partition)
-        if kept and kept.claim.log_id == marker.id:
-            async with snapshot(self.database) as connection:
-                if await stands(connection, kept.claim):
-                    metrics.REUSES.inc()
-                    return kept.claim.next
         async with transaction(self.database) as connection:
-            await refuse_other_count(connection, marker.partitions)
+            marker = await recognise(connection, "scoring", partition, marker)
+            if kept and await stands(connection, kept.claim):
+                metrics.REUSES.inc()
+                return kept.claim.next
             held = await claim(connection, "scoring", partition, marker.id, self.owner)
             await save_partitions(connection, held, marker.partitions)
         rehearsal.reach("load")

@@ -23,6 +23,7 @@ from shared.configuration.files import SHIPPED, read_document
 from shared.configuration.secrets import missing_secrets
 from shared.data_dir import DEFAULT, DataDir, UpFile
 from shared.in_force import followed
+from shared.log_identity import begin_anew
 from shared.runtime import LOOPBACK, UserError
 from shared.settings import Settings
 
@@ -100,13 +101,23 @@ async def _prepare(
             " name another directory with --config."
         )
     await keys.make(settings)
-    await topics.create_log(
+    log_id = await topics.create_log(
         settings,
         partitions=options.partitions,
         log_id=secrets.token_hex(8),
         source_partitions=options.partitions,
     )
+    if not options.kafka:  # the embedded broker's log ends with it
+        await _begin_anew(database_url, log_id)
     await topics.publish_configuration(settings, document)
+
+
+async def _begin_anew(database_url: str, log_id: str) -> None:
+    engine = database.create(database_url, connections=1)
+    try:
+        await begin_anew(engine, log_id)
+    finally:
+        await engine.dispose()
 
 
 async def _choose_ports(options: Options, data_dir: DataDir) -> ports.Ports:

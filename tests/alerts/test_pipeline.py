@@ -14,7 +14,9 @@ from shared.access import Keyring
 from shared.corrupt import CorruptBatch
 from shared.database import transaction
 from shared.events import Marker
+from shared.log_identity import begin_anew
 from shared.offsets import Fenced
+from shared.runtime import UserError
 from tests import callers
 from tests.alerts.rows import claimed, nobody, one, records, tables
 from tests.alerts.world import AT_ONCE, barrier, config, health, no_rules, passed_on, tick
@@ -104,6 +106,9 @@ async def test_a_new_log_begins_with_what_is_known(engine: AsyncEngine) -> None:
     await worker.handle(0, records(raw))
     before = await tables(engine)
     newest = {key: (0, key, value) for _, key, value in raw if key and b"account" in key}
+    with pytest.raises(UserError, match=r"another log \(log-2\).*myaku log adopt"):
+        await claimed(engine, "log-2")
+    await begin_anew(engine, "log-2")
     worker, start = await claimed(engine, "log-2")
     assert start == 0
     await worker.handle(0, records([config(), *newest.values()]))
@@ -179,6 +184,7 @@ async def test_a_barrier_is_complete_when_every_partition_has_it(engine: AsyncEn
         worker, _ = await claimed(engine, partition=partition, partitions=2)
         await worker.handle(partition, records([barrier("end")], partition=partition))
         assert await seen() == (2, partition + 1, partition == 1)
+    await begin_anew(engine, "log-2")
     await worker.load(1, Marker("log-2", 2))
     assert await seen() == (2, 0, False)
     await client.aclose()

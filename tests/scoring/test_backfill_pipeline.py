@@ -15,6 +15,7 @@ from services.scoring.engine.backfill import telling
 from services.scoring.pipeline import Scoring
 from shared import database, kafka, topics
 from shared.events import BACKFILLED, USAGE_ACCEPTED, Marker, decode_health
+from shared.log_identity import begin_anew
 from shared.runtime import UserError
 from shared.settings import Settings
 from tests.conftest import settings_for
@@ -192,6 +193,7 @@ async def test_a_signal_that_waited_for_a_log_that_is_gone_waits_no_longer(
 ) -> None:
     await deployment.send(*CHANGE)
     await deployment.score()
+    await begin_anew(deployment.engine, "log-2")
     room = deployment._new_room()
     await room.load(0, Marker("log-2", 1))
     assert (await deployment.backfill()).partitions == 0
@@ -199,6 +201,7 @@ async def test_a_signal_that_waited_for_a_log_that_is_gone_waits_no_longer(
 
 
 async def test_another_log_than_scoring_s_is_refused(deployment: Deployment) -> None:
+    await begin_anew(deployment.engine, "log-2")
     room = deployment._new_room()
     await room.load(0, Marker("log-2", 1))
     deployment.next = 0

@@ -25,9 +25,11 @@ from shared.events import (
     Marker,
     decode_health,
 )
+from shared.log_identity import begin_anew
 from shared.offsets import Fenced
 from shared.runtime import UserError
 from shared.settings import Settings
+from shared.topics import CUT
 from tests.conftest import settings_for
 from tests.scoring.random_log import DAY_MS, START_MS, config, document, event, tick
 
@@ -228,6 +230,7 @@ async def test_a_new_log_starts_with_every_newest_record_and_drops_what_is_known
     await room.handle(0, log_of(FIRST))
     history = await rows(engine, "history")
     already = len(await sent(settings))
+    await begin_anew(engine, "log-2")
     successor = scoring(engine, producer)
     assert await successor.load(0, Marker("log-2", 1)) == 0
     await successor.handle(0, log_of(FIRST))
@@ -253,6 +256,7 @@ async def test_ranks_are_told_and_told_again_in_a_new_log(
     assert [(change["user_id"], change["rank"]) for change in changes] == [("a", "B"), ("b", "B")]
     assert [key for key, _ in told] == [b"acme", b"acme"]
     assert len(await rows(engine, "outbox")) == 1
+    await begin_anew(engine, "log-2")
     successor = scoring(engine, producer)
     await successor.load(0, Marker("log-2", 1))
     again = await sent(settings, ENGAGEMENT_CHANGES)
@@ -279,6 +283,7 @@ async def test_a_new_log_gets_the_signals_of_the_last_days_again_under_their_old
     (recent,) = [each for each in first if each.signals and each.as_of[:10] != first[0].as_of[:10]]
     assert recent.sequence < first[-1].sequence
     already = len(await sent(settings))
+    await begin_anew(engine, "log-2")
     await scoring(engine, producer).load(0, Marker("log-2", 1))
     again = (await sent(settings))[already:]
     assert [decode_health(value) for _, value in again[-2:]] == [recent, first[-1]]
@@ -291,6 +296,18 @@ async def test_another_number_of_partitions_than_the_database_knows_is_refused(
     await scoring(engine, producer).load(0, Marker("log-1", 1))
     with pytest.raises(UserError, match=r"log has 4 partitions.*made from 1"):
         await scoring(engine, producer).load(2, Marker("log-2", 4))
+
+
+async def test_another_log_than_the_database_knows_is_refused(
+    engine: AsyncEngine, producer: AIOKafkaProducer
+) -> None:
+    await scoring(engine, producer).load(0, MARKER)
+    with pytest.raises(UserError, match=r"another log \(log-2\).*\(log-1\).*myaku log adopt"):
+        await scoring(engine, producer).load(0, Marker("log-2", 1))
+    with pytest.raises(UserError, match="lost its first records"):
+        await scoring(engine, producer).load(0, Marker(CUT, 1))
+    ((_, log_id, epoch, *_),) = await rows(engine, "partition")
+    assert (log_id, epoch) == ("log-1", 1)
 
 
 async def test_a_log_without_a_marker_is_refused(

@@ -42,11 +42,14 @@ async def test_each_claim_has_a_greater_epoch_and_the_same_place(engine: AsyncEn
     assert (moved.next, second.next, second.epoch) == (7, 7, first.epoch + 1)
 
 
-async def test_another_log_begins_at_its_first_record(engine: AsyncEngine) -> None:
+async def test_whoever_means_another_log_commits_nothing(engine: AsyncEngine) -> None:
     first = await take(engine, "one")
     async with transaction(engine) as connection:
         await advance(connection, first, 7)
-    assert (await take(engine, "one", "log-2")).next == 0
+    mistaken = await take(engine, "one", "log-2")
+    with pytest.raises(Fenced):
+        async with transaction(engine) as connection:
+            await advance(connection, mistaken, 8)
 
 
 async def test_whoever_was_replaced_moves_nothing(engine: AsyncEngine) -> None:

@@ -147,6 +147,10 @@ class Producer:
     async def stop(self) -> None:
         """Nothing to do."""
 
+    async def partitions_for(self, topic: str) -> set[int]:
+        """The partitions that a topic has, as the client knows it without asking."""
+        return set(range(len(self.broker.topics[topic])))
+
     def create_batch(self) -> Batch:
         """An empty batch."""
         return Batch()

@@ -40,14 +40,15 @@ async def read_log(
     """
     place = TopicPartition(USAGE_ACCEPTED, waiting.partition)
     marker = (await topics.read_markers(settings, [place]))[place]
-    if marker is None or marker.id != waiting.log_id:
+    adopted = topics.CUT if not waiting.is_first_log else waiting.log_id
+    if marker is None or marker.id not in (waiting.log_id, adopted):
         raise UserError(f"The log at {settings.kafka} is not the one that scoring reads.")
     reading = Reading(waiting, SeenFiles(directory), _home_of(waiting.partitions))
     consumer = kafka.reader(settings)
     await kafka.start(consumer, settings)
     try:
         consumer.assign([place])
-        consumer.seek(place, 0)
+        consumer.seek(place, (await consumer.beginning_offsets([place]))[place])
         for until_offset, signals in groupby(waiting.signals, lambda each: each.until_offset):
             async for records in _records(consumer, place, until_offset):
                 await asyncio.to_thread(reading.take, records)
