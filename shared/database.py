@@ -119,8 +119,14 @@ async def snapshot(
         )
         async with connection.begin():
             if unhurried:
-                await connection.exec_driver_sql(_SET_WHERE_KNOWN, ("0", True, BY_TRANSACTION))
+                await take_time(connection)
             yield connection
+
+
+async def take_time(connection: AsyncConnection) -> None:
+    """Let the transaction last: whoever waits for its rows gives up, and tries again."""
+    names = [*BY_TRANSACTION, "statement_timeout"]
+    await connection.exec_driver_sql(_SET_WHERE_KNOWN, ("0", True, names))
 
 
 async def ask(url: str, question: TextClause) -> Sequence[Row[Any]]:

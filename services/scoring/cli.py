@@ -9,6 +9,7 @@ from rich.console import Console
 from services.scoring.backfill.command import command as backfill
 from services.scoring.commands import accounts, users
 from services.scoring.preview.command import command as preview
+from services.scoring.rebuild.command import command as rebuild
 from services.scoring.settings import ScoringSettings
 from shared.command_settings import CommandSettings
 from shared.configuration.files import SHIPPED
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(accounts, name="accounts")
     app.add_typer(users, name="users")
     app.command(name="backfill", epilog=CommandSettings.explain())(backfill)
+    app.command(name="rebuild", epilog=CommandSettings.explain())(rebuild)
 
     @app.command(epilog=ScoringSettings.explain())
     def scoring() -> None:

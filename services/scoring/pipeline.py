@@ -150,7 +150,7 @@ class Scoring:
 
     async def _gather(self, state: State, records: Sequence[LogEntry]) -> Batch:
         """Decode the records, and bring into memory what they need of the database."""
-        batch, buckets = await self._in_thread(_read, state, records)
+        batch, buckets = await self._in_thread(read_batch, state, records)
         backfills = [
             record.body.id for _, record in batch.controls if isinstance(record.body, Backfilled)
         ]
@@ -202,7 +202,8 @@ def groups(records: Sequence[LogEntry]) -> Iterator[Sequence[LogEntry]]:
         yield records[start:]
 
 
-def _read(state: State, records: Sequence[LogEntry]) -> tuple[Batch, list[int]]:
+def read_batch(state: State, records: Sequence[LogEntry]) -> tuple[Batch, list[int]]:
+    """The records decoded, and the buckets of what was seen that they need in memory."""
     whole, corrupt = apart(records)
     batch = decode(whole, state)
     batch.bad.extend(Quarantined(each.offset, each.reason, b"") for each in corrupt)

@@ -351,6 +351,7 @@ async def test_state_that_still_stands_is_kept_and_what_others_moved_is_loaded(
     assert await one.load(0, MARKER) == len(FIRST)
     assert one.partitions[0] is not held
     assert one.partitions[0].claim.epoch == held.claim.epoch + 2
+    await begin_anew(engine, "log-2")
     assert await one.load(0, Marker("log-2", 1)) == 0
 
 

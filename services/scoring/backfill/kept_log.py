@@ -20,6 +20,7 @@ from services.scoring.engine.users.days import forget_users
 from services.scoring.engine.windows import forget_things
 from shared import corrupt, kafka, topics
 from shared.configuration import HORIZON_DAYS
+from shared.corrupt import LogEntry
 from shared.events import BACKFILLED, BARRIER, CONFIG, TICK, USAGE_ACCEPTED, Tick, encode
 from shared.runtime import UserError
 from shared.settings import Settings
@@ -50,14 +51,15 @@ async def read_log(
         consumer.assign([place])
         consumer.seek(place, (await consumer.beginning_offsets([place]))[place])
         for until_offset, signals in groupby(waiting.signals, lambda each: each.until_offset):
-            async for records in _records(consumer, place, until_offset):
+            async for entries in records_until(consumer, place, until_offset):
+                records, _ = corrupt.apart(entries)
                 await asyncio.to_thread(reading.take, records)
             for signal in signals:
                 for piece in reading.told(signal):
                     yield piece
     except OffsetOutOfRangeError as error:
         raise UserError(f"The log at {settings.kafka} has lost its first records.") from error
-    except (KafkaError, TimeoutError) as error:
+    except KafkaError as error:
         raise kafka.BrokerUnavailable(
             f"The broker at {settings.kafka} gives no records: {error}."
         ) from error
@@ -65,20 +67,31 @@ async def read_log(
         await consumer.stop()
 
 
-async def _records(
+async def records_until(
     consumer: AIOKafkaConsumer, place: TopicPartition, until_offset: int
-) -> AsyncIterator[list[ConsumerRecord]]:
+) -> AsyncIterator[list[LogEntry]]:
     """The records from where the consumer stands to before an offset, where it stands then."""
-    while (position := await consumer.position(place)) < until_offset:
+    while await consumer.position(place) < until_offset:
+        entries = await _next_entries(consumer, place)
+        yield [entry for entry in entries if entry.offset < until_offset]
+    consumer.seek(place, until_offset)
+
+
+async def _next_entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[LogEntry]:
+    """None where there were none for anybody on the way."""
+    position = await consumer.position(place)
+    found: dict[TopicPartition, list[LogEntry]] = {}
+    try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await consumer.position(place) == position:
+            while not found.get(place) and await consumer.position(place) == position:
                 found = await corrupt.fetch(
                     consumer, {place: position}, timeout_ms=200, max_records=RECORDS_MAX
                 )
-                if entries := found.get(place):
-                    records, _ = corrupt.apart(entries)
-                    yield [record for record in records if record.offset < until_offset]
-    consumer.seek(place, until_offset)
+    except TimeoutError as error:
+        raise kafka.BrokerUnavailable(
+            f"The broker gives no records of {place.topic}, partition {place.partition}."
+        ) from error
+    return found.get(place, [])
 
 
 def _home_of(partitions: int) -> Callable[[str], int]:
