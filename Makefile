@@ -10,10 +10,10 @@ COMPUTED := $(VENV)/computing.log
 LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo check test chaos format lock bench
+.PHONY: help setup up demo check test chaos chaos-processes format lock bench
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The marker is of this very lock file and project file: the second time there is nothing to do.
 $(READY): requirements.lock pyproject.toml
@@ -49,6 +49,16 @@ test: $(READY) ## All tests, on the real parts; on Apache Kafka too where Java a
 
 chaos: $(READY) ## 200,000 simulated worlds, with faults at every await
 	$(BIN)/python -m tests.simulation --seeds 200000
+
+# A seed for each run: CHAOS_SEED=100 CHAOS_RUNS=10 make chaos-processes.
+CHAOS_SEED ?= 1
+CHAOS_RUNS ?= 5
+CHAOS := $(BIN)/python -m tests.chaos --seed $(CHAOS_SEED) --runs $(CHAOS_RUNS)
+
+chaos-processes: $(READY) ## Real processes under many more faults, on both brokers
+	$(BIN)/pytest -m long tests/chaos
+	$(CHAOS) --broker tansu
+	$(CHAOS) --broker apache-kafka
 
 format: $(READY) ## Format the code, and mend what ruff can
 	$(BIN)/ruff format .

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.actions import Action, draw
@@ -17,9 +18,11 @@ from tests.chaos.servers import BROKERS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def play(seed: int, broker: str, count: int, directory: Path) -> str:
+async def play(
+    seed: int, broker: str, count: int, directory: Path, only: Sequence[str] = ()
+) -> str:
     """One run; what was counted in it. Raises AssertionError with what repeats it."""
-    actions = draw(seed, count, keeps_log=BROKERS[broker].keeps_log)
+    actions = draw(seed, count, keeps_log=BROKERS[broker].keeps_log, only=only)
     try:
         async with prepared(seed, broker, directory) as run:
             await run.under(actions)
@@ -29,7 +32,7 @@ async def play(seed: int, broker: str, count: int, directory: Path) -> str:
             return report(run, found.counts)
     except BaseException as error:
         why = "".join(traceback.format_exception(first_cause(error)))
-        raise AssertionError(f"{why}\n{how_to_repeat(seed, broker, actions)}") from error
+        raise AssertionError(f"{why}\n{how_to_repeat(seed, broker, actions, only)}") from error
 
 
 def first_cause(error: BaseException) -> BaseException:
@@ -39,12 +42,15 @@ def first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def how_to_repeat(seed: int, broker: str, actions: list[Action]) -> str:
+def how_to_repeat(
+    seed: int, broker: str, actions: Sequence[Action], only: Sequence[str] = ()
+) -> str:
     """The command, the revision, and the whole list."""
     revision = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
     command = f"python -m tests.chaos --seed {seed} --broker {broker} --faults {len(actions)}"
+    command += "".join(f" --only {what}" for what in only)
     return "\n".join([f"{command}  # at {revision}", *map(str, actions)])
 
 
@@ -85,6 +91,7 @@ def main() -> int:
     parser.add_argument("--broker", choices=sorted(BROKERS), default="tansu")
     parser.add_argument("--faults", type=int, default=15)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--only", action="append", default=[], help="these faults and no others")
     parser.add_argument("--keep", type=Path, help="where the logs are kept")
     chosen = parser.parse_args()
     status = 0
@@ -92,7 +99,7 @@ def main() -> int:
         directory = Path(chosen.keep or tempfile.mkdtemp(prefix="myaku-chaos-")) / str(seed)
         directory.mkdir(parents=True)
         try:
-            said = asyncio.run(play(seed, chosen.broker, chosen.faults, directory))
+            said = asyncio.run(play(seed, chosen.broker, chosen.faults, directory, chosen.only))
             sys.stdout.write(f"seed {seed}, {chosen.broker}\n{said}\n\n")
         except AssertionError as error:
             status = 1

@@ -1,7 +1,7 @@
 """What goes wrong in a run: the whole list is drawn from the seed before anything starts."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +53,10 @@ class Action:
         return f"+{self.after_seconds:.1f} s {self.what}({given})"
 
 
-def draw(seed: int, count: int, *, keeps_log: bool) -> list[Action]:
+def draw(seed: int, count: int, *, keeps_log: bool, only: Sequence[str] = ()) -> list[Action]:
     """So many faults; those that need a broker that keeps its log only where it does."""
     dice = random.Random(seed)
-    kinds = list(KINDS) + (["restart_broker"] * 2 if keeps_log else [])
+    kinds = list(only) or [*KINDS, *(["restart_broker"] * 2 if keeps_log else [])]
     found: list[Action] = []
     while len(found) < count:
         dice.shuffle(kinds)

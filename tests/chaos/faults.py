@@ -28,11 +28,16 @@ class Faults:
     """What can be done to the parts of a run; several may go on at the same time."""
 
     def __init__(
-        self, fleet: Fleet, postgres: Postgres, broker: Broker, clock: DrivenClock, leash: Leash
+        self,
+        fleet: Fleet,
+        postgres: Postgres,
+        brokers: tuple[Broker, list[Proxy]],
+        clock: DrivenClock,
+        leash: Leash,
     ) -> None:
         self.fleet = fleet
         self.postgres = postgres
-        self.broker = broker
+        self.broker, self.proxies = brokers
         self.clock = clock
         self.leash = leash
         self.done: Counter[str] = Counter()
@@ -129,13 +134,12 @@ class Faults:
             await self.postgres.start()
 
     async def restart_broker(self) -> None:
-        """SIGKILL; it comes back with its log."""
+        """SIGKILL, of one if there are several; it comes back with its log."""
         async with self.restarting:
-            await self.broker.stop()
-            await self.broker.start()
+            await self.broker.restart()
 
     def _link(self, link: str) -> Proxy:
-        return self.broker.proxy if link == "broker" else self.postgres.proxies[link]
+        return self.proxies[0] if link == "broker" else self.postgres.proxies[link]
 
     async def cut(self, link: str) -> None:
         """All connections of a link, by RST."""

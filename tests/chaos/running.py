@@ -19,7 +19,7 @@ from tests.chaos.audit import AUDIT
 from tests.chaos.faults import Faults
 from tests.chaos.fleet import Fleet, members
 from tests.chaos.sending import Sender
-from tests.chaos.servers import Broker, Postgres, broker_running, postgres_running
+from tests.chaos.servers import Postgres, broker_running, postgres_running
 from tests.chaos.watching import Watch
 from tests.chaos.world import ACCOUNTS, MINUTE_MS, START_MS, UNHAPPY, Traffic, document
 from tests.conftest import SECRET_KEY
@@ -41,7 +41,6 @@ class Run:
 
     settings: Settings
     postgres: Postgres
-    broker: Broker
     fleet: Fleet
     faults: Faults
     clock: DrivenClock
@@ -115,7 +114,7 @@ class Run:
 
     async def _drain(self) -> None:
         """All is well again: everything must come through."""
-        for proxy in (self.broker.proxy, *self.postgres.proxies.values()):
+        for proxy in (*self.faults.proxies, *self.postgres.proxies.values()):
             proxy.heal()
         self.sender.put(self.traffic.rest(self.clock.now_ms))
         await self.fleet.until_ready()
@@ -149,11 +148,12 @@ async def prepared(seed: int, broker_name: str, directory: Path) -> AsyncIterato
         leash = Leash()
         stack.callback(leash.let_go)
         postgres = await stack.enter_async_context(postgres_running(directory, leash, tuple(SIZES)))
-        broker = await stack.enter_async_context(broker_running(broker_name, leash))
+        brokers = await stack.enter_async_context(broker_running(broker_name, leash))
         receiver = await stack.enter_async_context(receiving())
         clock = DrivenClock(directory / "clock", START_MS)
         settings = Settings(
-            kafka=broker.proxy.address,
+            kafka=",".join(proxy.address for proxy in brokers[1]),
+            kafka_replication_factor=brokers[0].copies,
             database_url=postgres.url,  # type: ignore[arg-type]
             secret_key=SECRET_KEY,  # type: ignore[arg-type]
         )
@@ -183,9 +183,8 @@ async def prepared(seed: int, broker_name: str, directory: Path) -> AsyncIterato
         yield Run(
             settings=settings,
             postgres=postgres,
-            broker=broker,
             fleet=fleet,
-            faults=Faults(fleet, postgres, broker, clock, leash),
+            faults=Faults(fleet, postgres, brokers, clock, leash),
             clock=clock,
             traffic=Traffic(seed),
             sender=Sender(

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -16,6 +17,7 @@ from tests.chaos.world import Sent
 from tests.processes import passes
 
 AT_ONCE = 200
+SEND_SECONDS = 15
 AGAIN_SECONDS = 0.3
 IDLE_SECONDS = 0.05
 
@@ -54,8 +56,10 @@ class Sender:
                 tasks.create_task(self._send("http", self._post))
                 tasks.create_task(self._send("kafka", self._produce))
         finally:
-            await self.producer.stop()
             await self.client.aclose()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self.producer.stop()
 
     async def _send(self, way: str, send: Any) -> None:
         while True:
@@ -89,7 +93,8 @@ class Sender:
 
     async def _produce_one(self, record: Sent) -> bool:
         try:
-            await self.producer.send_and_wait(USAGE_EVENTS, record.value, key=record.key)
-        except KafkaError:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self.producer.send_and_wait(USAGE_EVENTS, record.value, key=record.key)
+        except (KafkaError, TimeoutError):
             return False
         return True

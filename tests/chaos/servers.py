@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -18,10 +18,30 @@ from services.standalone.ports import free_port
 from shared import database
 from tests import apache_kafka
 from tests.chaos.proxy import Proxy, proxying
-from tests.processes import eventually
+from tests.processes import eventually, passes
 
 NAME = "chaos"
-ADVERTISED = "advertised.listeners=PLAINTEXT://127.0.0.1:"
+LOST_SECONDS = 12
+"""Longer than a broker is waited for by the others, which is 9 s."""
+
+PROPERTIES = """process.roles=broker,controller
+node.id={number}
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={directory}/log
+min.insync.replicas={copies_min}
+offsets.topic.replication.factor={copies}
+offsets.topic.min.isr={copies_min}
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={copies_min}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={copies_min}
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
 
 
 class Postgres:
@@ -86,9 +106,10 @@ class Tansu:
     """The embedded broker. Its log is in memory: it cannot be restarted."""
 
     keeps_log = False
+    copies = 1
 
-    def __init__(self, directory: Path, proxy: Proxy, leash: Leash) -> None:
-        self.proxy = proxy
+    def __init__(self, directory: Path, proxies: Sequence[Proxy], leash: Leash) -> None:
+        (self.proxy,) = proxies
         self.leash = leash
         self.log = directory / "broker.log"
         self.process: Kept
@@ -107,45 +128,86 @@ class Tansu:
         """Stop it: its log is gone."""
         await asyncio.to_thread(self.process.stop)
 
+    async def restart(self) -> None:
+        """It cannot be."""
+        raise NotImplementedError
+
 
 class ApacheKafka:
-    """One broker of Apache Kafka, stopped by SIGKILL: it comes back with its log."""
+    """Brokers of Apache Kafka, stopped by SIGKILL: each comes back with its log."""
 
     keeps_log = True
+    copies = 1
 
-    def __init__(self, directory: Path, proxy: Proxy, leash: Leash) -> None:
-        self.proxy = proxy
-        own = f"127.0.0.1:{free_port()}"
-        advertised = ADVERTISED + proxy.address.split(":")[1]
-        properties = apache_kafka.PROPERTIES.replace(ADVERTISED + "{port}", advertised)
-        self.node = apache_kafka.Node(directory, own, properties, leash)
-        self._is_formatted = False
+    def __init__(self, directory: Path, proxies: Sequence[Proxy], leash: Leash) -> None:
+        self.proxies = proxies
+        controllers = [free_port() for _ in proxies]
+        voters = [f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1)]
+        self.nodes = []
+        for number, (proxy, controller) in enumerate(zip(proxies, controllers, strict=True), 1):
+            own = directory / str(number)
+            own.mkdir()
+            properties = PROPERTIES.format(
+                number=number,
+                controller=controller,
+                voters=",".join(voters),
+                port="{port}",
+                advertised=proxy.address.split(":")[1],
+                directory=own,
+                copies=self.copies,
+                copies_min=max(1, self.copies - 1),
+            )
+            address = f"127.0.0.1:{free_port()}"
+            self.nodes.append(apache_kafka.Node(own, address, properties, leash))
+        self.turn = 0
 
     async def start(self) -> None:
-        """Start it, the first time with an empty log. Raises Unavailable."""
-        if not self._is_formatted:
-            await self.node.format(apache_kafka.new_cluster())
-            self._is_formatted = True
-        await self.node.start(signal.SIGKILL)
-        self.proxy.upstream = self.node.address
+        """Start all of them with an empty log. Raises Unavailable."""
+        cluster = apache_kafka.new_cluster()
+        for node in self.nodes:
+            await node.format(cluster)
+        await asyncio.gather(*map(self._start, range(len(self.nodes))))
+
+    async def _start(self, number: int) -> None:
+        await self.nodes[number].start(signal.SIGKILL)
+        self.proxies[number].upstream = self.nodes[number].address
 
     async def stop(self) -> None:
-        """Kill it."""
-        await self.node.stop()
+        """Kill all of them."""
+        await asyncio.gather(*(node.stop() for node in self.nodes))
+
+    async def restart(self) -> None:
+        """Kill one, another each time; where there are others they take over meanwhile."""
+        number = self.turn % len(self.nodes)
+        self.turn += 1
+        await self.nodes[number].stop()
+        if self.copies > 1:
+            await passes(LOST_SECONDS)
+        await self._start(number)
+
+
+class ThreeKafkas(ApacheKafka):
+    """Three brokers, each record on all of them: what two have is acknowledged."""
+
+    copies = 3
 
 
 Broker = Tansu | ApacheKafka
-BROKERS: dict[str, type[Broker]] = {"tansu": Tansu, "apache-kafka": ApacheKafka}
+BROKERS: dict[str, type[Broker]] = {
+    "tansu": Tansu,
+    "apache-kafka": ApacheKafka,
+    "three-kafkas": ThreeKafkas,
+}
 
 
 @asynccontextmanager
-async def broker_running(name: str, leash: Leash) -> AsyncIterator[Broker]:
-    """A broker with an empty log that tells its clients to come through the proxy."""
-    with tempfile.TemporaryDirectory(prefix="myaku-chaos-") as directory:
-        async with proxying() as proxy:
-            broker = BROKERS[name](Path(directory), proxy, leash)
-            await broker.start()
-            try:
-                yield broker
-            finally:
-                await broker.stop()
+async def broker_running(name: str, leash: Leash) -> AsyncIterator[tuple[Broker, list[Proxy]]]:
+    """A broker with an empty log that tells its clients to come through the proxies."""
+    kind = BROKERS[name]
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="myaku-chaos-"))
+        proxies = [await stack.enter_async_context(proxying()) for _ in range(kind.copies)]
+        broker = kind(Path(directory), proxies, leash)
+        await broker.start()
+        stack.push_async_callback(broker.stop)
+        yield broker, proxies
