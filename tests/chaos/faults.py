@@ -79,7 +79,9 @@ class Faults:
             if await self._comes(lambda: member.stands_still):
                 self.done["stands still at " + at.partition(":")[0]] += 1
                 await passes(seconds)
-            member.signal(signal.SIGCONT)
+                member.signal(signal.SIGCONT)
+            else:
+                member.kill()  # or it would stand still later, with nobody to wake it
             member.held = False
 
     async def _comes(self, condition: Callable[[], bool]) -> bool:

@@ -17,7 +17,7 @@ from services.standalone.keeper import Leash
 from services.standalone.ports import free_port
 from tests.processes import passes, until
 
-READY_SECONDS = 60
+READY_SECONDS = 90
 LOOK_SECONDS = 0.5
 COUNTED = ("myaku_fenced_total", "myaku_reloads_total", "myaku_unknown_outcomes_total")
 
@@ -156,7 +156,8 @@ class Fleet:
         async def are_ready() -> bool:
             return all(await asyncio.gather(*map(self._is_ready, self.members)))
 
-        await until(are_ready, READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            await until(are_ready, READY_SECONDS)
 
     async def _is_ready(self, member: Member) -> bool:
         try:
