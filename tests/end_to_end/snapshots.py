@@ -11,8 +11,8 @@ Rows = list[tuple[Any, ...]]
 OF_ACCOUNTS = {
     "account": "created_day",
     "account_signal": "day, id, kind, waiting::text",
-    # A thing is a hash with the partition's own seed: how many there are is the same everywhere.
-    "account_user": "user_id, last_day, at_day, bits, rank, settling, record::text, watch",
+    # Its ring of days is turned when the row is next written or loaded.
+    "account_user": "user_id, last_day, rank, settling, record::text, watch",
     "day_sum": "signal_no, day, value",
     "fact": "name, time_ms, event_id, value::text",
     "milestone": "since_day, reached",
