@@ -36,7 +36,7 @@ async def recognise(
         if row.partitions and row.partitions != marker.partitions:
             raise UserError(
                 f"The log has {marker.partitions} partitions, and what the database holds was made"
-                f" from {row.partitions}: accounts would move. See `myaku log repartition`."
+                f" from {row.partitions}: accounts would move. docs/operations.md says what to do."
             )
     if marker.id == topics.CUT:
         known = rows.get(partition)
@@ -82,5 +82,5 @@ def other_count(topic: str, count: int, made_with: int) -> UserError:
     """The sentence for a topic to which partitions were added."""
     return UserError(
         f"Topic {topic} has {count} partitions, and was made with {made_with}: accounts"
-        " would move. See `myaku log repartition`."
+        " would move. docs/operations.md says what to do."
     )

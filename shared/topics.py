@@ -95,7 +95,8 @@ def _agreed(
     if len(counts) > 1:
         raise UserError(
             f"Topics {' and '.join(MARKED_TOPICS)} at {settings.kafka} have, or were made with,"
-            f" different numbers of partitions: {sorted(counts)}. See `myaku log repartition`."
+            f" different numbers of partitions: {sorted(counts)}. docs/operations.md says what"
+            " to do."
         )
     count = counts.pop()
     return {topic: Marker(next(iter(known), log_id), count) for topic, known in ids.items()}

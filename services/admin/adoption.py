@@ -41,7 +41,7 @@ async def starts(settings: Settings, found: Sequence[Standing]) -> list[Start]:
         if one.marker is None or (one.marker.partitions != one.partitions):
             raise UserError(f"{_begin(one.misfit() or '')}: that cannot be adopted.")
         if one.kept and one.kept.partitions not in (None, 0, one.partitions):
-            raise UserError(f"{_begin(one.misfit() or '')}. See `myaku log repartition`.")
+            raise UserError(f"{_begin(one.misfit() or '')}. docs/operations.md says what to do.")
     return [await _start(settings, one, one.kept) for one in found if one.kept]
 
 

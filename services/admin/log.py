@@ -35,7 +35,7 @@ def show(data_dir: DataDirOption = None) -> None:
     misfits = [words for one in found if (words := one.misfit())]
     if misfits:
         typer.echo(f"The log and the database do not fit: {misfits[0]}.")
-        typer.echo("See `myaku log adopt`, or `myaku log repartition` for another number.")
+        typer.echo("See `myaku log adopt`; for another number of partitions, docs/operations.md.")
         raise typer.Exit(1)
     typer.echo("The log and the database fit.")
 

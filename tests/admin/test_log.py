@@ -354,7 +354,7 @@ async def test_partitions_that_were_added_are_said_at_start_and_while_it_runs(
             return len(await deployed.producer.partitions_for(USAGE_ACCEPTED)) == 3
 
         await until(known)
-        said = r"has 3 partitions, and was made with 1: .* `myaku log repartition`"
+        said = r"has 3 partitions, and was made with 1: .* docs/operations\.md"
         with pytest.raises(UserError, match=said):
             await publisher.check_partitions()
         with pytest.raises(UserError, match=said):
@@ -373,7 +373,7 @@ async def test_a_log_of_another_number_of_partitions_is_none_to_adopt(
         settings = settings_for(address, database_url)
         await topics.create_log(settings, partitions=2, log_id="log-2", source_partitions=1)
         async with deployment(address, database_url, None) as after:
-            with pytest.raises(UserError, match=r"has 2 partitions, .* from 1\. .*repartition"):
+            with pytest.raises(UserError, match=r"has 2 partitions, .* from 1\. docs/operations"):
                 await after.starts()
 
 
