@@ -19,6 +19,8 @@ BARRIER = "myaku.barrier"
 BACKFILLED = "myaku.backfilled"
 RESERVED_PREFIX = "myaku."
 SIGNATURE_HEADER = "myaku-signature"
+REPLAYED_HEADER = "myaku-replayed-from"
+"""Of a record that was refused and is sent again: where it stands among what was refused."""
 
 SOURCES_MAX = 1_000
 """A tick names so many sources at most: whoever writes a source per event means something else."""

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.ingest.accept import Erased, person
+from services.ingest.accept import Erased
 from shared.events import Erasure
+from shared.native.erasure import person
 from shared.times import time_ms
 
 

@@ -35,7 +35,7 @@ from services.ingest.ticks import Progress
 from shared import corrupt, kafka, metrics, rehearsal
 from shared.corrupt import CorruptBatch, LogEntry
 from shared.database import LOST, snapshot, transaction
-from shared.events import SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
+from shared.events import REPLAYED_HEADER, SIGNATURE_HEADER, TICK, USAGE_EVENTS, Tick, encode
 from shared.runtime import Running, log
 from shared.settings import Settings
 from shared.stuck import Watchdog
@@ -289,8 +289,11 @@ class Ingest(ConsumerRebalanceListener):  # type: ignore[misc]
 def _reading(
     place: TopicPartition, entry: LogEntry, received_ms: int, rules: SigningRules
 ) -> Reading:
-    signature = next((value for name, value in entry.headers if name == SIGNATURE_HEADER), None)
-    record = SourceRecord(place.partition, entry.offset, entry.key, entry.value, signature)
+    headers = dict(entry.headers)
+    signature, replayed_from = headers.get(SIGNATURE_HEADER), headers.get(REPLAYED_HEADER)
+    record = SourceRecord(
+        place.partition, entry.offset, entry.key, entry.value, signature, replayed_from
+    )
     if isinstance(entry, CorruptBatch):
         return Reading(record, Refused("corrupt_batch", entry.reason))
     return read(record, received_ms, rules)

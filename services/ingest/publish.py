@@ -9,7 +9,13 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from services.ingest.accept import Refused, Rejected
-from shared.events import USAGE_ACCEPTED, USAGE_EVENTS, USAGE_REJECTED
+from shared.events import (
+    REPLAYED_HEADER,
+    SIGNATURE_HEADER,
+    USAGE_ACCEPTED,
+    USAGE_EVENTS,
+    USAGE_REJECTED,
+)
 from shared.kafka import Record, partition_of, send_in_order
 from shared.log_identity import other_count
 from shared.times import iso_time
@@ -88,7 +94,12 @@ def rejected_record(rejected: Rejected, rejected_ms: int) -> Record:
         "source_partition": str(record.partition),
         "source_offset": str(record.offset),
     }
-    return refused_record(record.key, record.value, rejected.refused, origin, rejected_ms)
+    key, value, headers = refused_record(
+        record.key, record.value, rejected.refused, origin, rejected_ms
+    )
+    kept = {SIGNATURE_HEADER: record.signature, REPLAYED_HEADER: record.replayed_from}
+    headers += [(name, told[:KEY_BYTES_MAX]) for name, told in kept.items() if told is not None]
+    return key, value, headers
 
 
 def refused_record(

@@ -2,7 +2,7 @@
 
 from services.ingest.accept.control import CONTROL_KEY, SigningRules
 from services.ingest.accept.decide import Known, Outcome, Parked, Rejected, decide, settle
-from services.ingest.accept.erasure import Erased, person
+from services.ingest.accept.erasure import Erased
 from services.ingest.accept.reading import Reading, SourceRecord, read, users
 from services.ingest.accept.request import EVENTS_MAX, Item, TooMany, examine_body
 from shared.native.event import Event, examine
@@ -29,7 +29,6 @@ __all__ = [
     "decide",
     "examine",
     "examine_body",
-    "person",
     "read",
     "settle",
     "users",

@@ -1,16 +1,7 @@
 """People who were erased: what they were known by is kept as a keyed hash only."""
 
-import hmac
-
 from shared.events import Erasure
 from shared.native.event import Event
-
-HASH_BYTES = 16
-
-
-def person(user_id: str, secret_key: str) -> bytes:
-    """By what an erased user is found again; says nothing to whoever has not the key."""
-    return hmac.digest(secret_key.encode(), f"user {user_id}".encode(), "sha256")[:HASH_BYTES]
 
 
 class Erased:

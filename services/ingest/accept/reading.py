@@ -20,6 +20,8 @@ class SourceRecord(msgspec.Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     signature: bytes | None = None
+    replayed_from: bytes | None = None
+    """Where it stands among what was refused, if it was sent again from there."""
 
 
 class Reading(msgspec.Struct, frozen=True):

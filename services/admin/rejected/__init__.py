@@ -1,0 +1,1 @@
+"""`myaku rejected`: what was refused or put aside, and how it is sent again."""
