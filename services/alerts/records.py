@@ -77,6 +77,18 @@ class Quarantined:
 
 Entry = News | Time | Rulebook | Barrier
 
+UNREADABLE = (
+    msgspec.MsgspecError,
+    InvalidConfiguration,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+)
+"""What decoding bytes may raise, and more than it ever did: the record is put aside."""
+
 
 def decode(records: Sequence[RawRecord]) -> tuple[list[Entry], list[Quarantined]]:
     """Decode records in order; what cannot be decoded is put aside, a marker is left out."""
@@ -86,8 +98,8 @@ def decode(records: Sequence[RawRecord]) -> tuple[list[Entry], list[Quarantined]
         raw = value or b""
         try:
             entry = _decode(key, raw)
-        except (msgspec.MsgspecError, InvalidConfiguration, ValueError, TypeError) as error:
-            bad.append(Quarantined(offset, str(error), raw))
+        except UNREADABLE as error:
+            bad.append(Quarantined(offset, str(error) or repr(error), raw))
             continue
         if entry is not None:
             entries.append(entry)

@@ -121,6 +121,12 @@ async def test_what_cannot_be_read_is_put_aside_and_the_rest_goes_on(engine: Asy
     bad: list[RawRecord] = [
         (0, b"acme", b"{not json"),
         (0, b"acme", None),
+        (0, None, b"\xff\xfe"),
+        (0, b"acme", b"[" * 10_000),
+        (0, b"acme", b'{"account_id": "' + b"x" * 5_000_000 + b'"}'),
+        (0, b"acme", b'{"score": NaN}'),
+        (0, b"myaku.unknown", b'{"type": "myaku.unknown"}'),
+        (0, b"myaku.tick", None),
         (0, b"myaku.tick", b'{"type": "myaku.tick"}'),
         (0, b"myaku.config", b'{"type": "myaku.config", "revision": "", "document": {}}'),
         (0, b"acme", health(0, 50, 1)[2].replace(b"2026-03-02T", b"when")),  # type: ignore[union-attr]

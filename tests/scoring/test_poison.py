@@ -15,6 +15,7 @@ METRICS = {
     "newest": {"latest": "amount", "of": "*"},
     "open": {"open": "key", "of": "a", "closed_by": "b"},
 }
+NOT_JSON = b"\xff\xfe{"
 NESTED = "[" * 100_000 + "]" * 100_000
 
 
@@ -37,6 +38,18 @@ POISON = {
     "properties nested too deep": with_properties(f'{{"amount": {NESTED}}}'),
     "an event nested too deep": (b"acme", NESTED.encode()),
     "a tick nested too deep": (b"myaku.tick", NESTED.encode()),
+    "nothing at all": (b"acme", None),
+    "no bytes": (b"acme", b""),
+    "no key, and no JSON": (None, NOT_JSON),
+    "an array": (b"acme", b"[]"),
+    "five million bytes": (b"acme", b'{"id": "' + b"x" * 5_000_000 + b'"}'),
+    "a lone surrogate": with_properties(r'{"amount": "\ud800"}'),
+    "NaN": with_properties('{"amount": NaN}'),
+    "a user that is a number": event("acme", START, id="x", user_id=7),
+    "a control record that nobody knows": (b"myaku.unknown", b'{"type": "myaku.unknown"}'),
+    "a control record without a value": (b"myaku.tick", None),
+    "a tick of a source partition beyond any number": of_tick(source_partition=10**400),
+    "an erasure of a number": (b"myaku.user.erased", b'{"type": "user.erased", "user_id": 7}'),
     "a tick of no time": of_tick(time="soon"),
     "a tick of the year 0": of_tick(time="0000-01-01T00:00:00.000Z"),
     "a source's time": of_tick(sources={"app": "x"}),
@@ -61,7 +74,8 @@ def test_what_cannot_be_read_or_kept_is_put_aside_with_its_bytes(poison: Record)
     effects = advance(
         state, decode((RawRecord(at, *one) for at, one in enumerate(records)), state), lambda _: 0
     )
-    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(2, poison[1])]
+    assert [(bad.offset, bad.value) for bad in effects.quarantined] == [(2, poison[1] or b"")]
+    assert effects.quarantined[0].reason
     assert effects.events == 1
     assert state.accounts.ids == ["acme"]
 
@@ -170,3 +184,24 @@ def test_what_a_later_configuration_could_not_read_is_not_held_and_may_be_sent_a
     assert aside == [(1002, broken[1])]
     assert sum(effects.events for effects in done) == 1
     assert not any(effects.duplicates for effects in done)
+
+
+@pytest.mark.parametrize(
+    "fault", [RecursionError(), MemoryError(), OverflowError("x"), KeyError("x"), TypeError("x")]
+)
+def test_a_decoder_that_raises_what_nobody_foresaw_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    state = State(0, hash_seed=7)
+    known = decode.__globals__["times_ms"]
+
+    def fails(texts: list[str]) -> Any:
+        if at(START + 7) in texts:
+            raise fault
+        return known(texts)
+
+    monkeypatch.setitem(decode.__globals__, "times_ms", fails)
+    events = [event("acme", START + number, id=f"{number}") for number in range(20)]
+    batch = decode([RawRecord(at, *one) for at, one in enumerate(events)], state)
+    assert [bad.offset for bad in batch.bad] == [7]
+    assert [each.id for each in batch.events.events] == [f"{n}" for n in range(20) if n != 7]

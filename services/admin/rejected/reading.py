@@ -38,8 +38,7 @@ async def reading(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = kafka.reader(settings)
     await kafka.start(consumer, settings)
     try:
-        if not await kafka.partitions_of(consumer, USAGE_REJECTED):
-            raise kafka.no_topic(USAGE_REJECTED, settings)
+        await kafka.need_partitions(consumer, USAGE_REJECTED, settings)
         yield consumer
     except (KafkaError, TimeoutError) as error:
         raise kafka.BrokerUnavailable(

@@ -83,9 +83,7 @@ class Replay:
     async def _send(
         self, plan: Plan, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer
     ) -> dict[TopicPartition, int]:
-        partitions = await kafka.partitions_of(producer, USAGE_EVENTS)
-        if not partitions:
-            raise kafka.no_topic(USAGE_EVENTS, self.settings)
+        partitions = await kafka.need_partitions(producer, USAGE_EVENTS, self.settings)
         newest: dict[TopicPartition, int] = {}
         page: dict[int, list[kafka.Record]] = defaultdict(list)
         async for entry, decided in self._decided(consumer, plan.span):

@@ -11,6 +11,17 @@ from shared.events import Barrier, Erasure, Tick
 from shared.native.event import JOINED, LEFT, Event, examine
 from shared.native.refusal import Refused
 
+UNFORESEEN = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+)
+"""What no rule names, and yet must not stop a partition."""
+
 
 class SourceRecord(msgspec.Struct, frozen=True):
     """A record as it stands in a partition of `usage.events`."""
@@ -42,6 +53,9 @@ def read(record: SourceRecord, received_ms: int, rules: SigningRules) -> Reading
             body = examine(record.value, received_ms)
     except Refused as refused:
         return Reading(record, refused)
+    except UNFORESEEN as error:
+        why = Refused("undecodable", f"The record cannot be read: {error!r}.")
+        return Reading(record, why)
     return Reading(record, body)
 
 

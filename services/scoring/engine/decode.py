@@ -50,6 +50,9 @@ class Batch:
 CHUNK_RECORDS = 1_000
 """So many are decoded and hashed at a time: what they need stays in the cache."""
 
+NUMBER_MAX = 2**31 - 1
+"""Of a partition: what Kafka's protocol can carry."""
+
 NOT_A_TIME = "times are RFC 3339 UTC with milliseconds, 24 characters"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _RESERVED = RESERVED_PREFIX.encode()
@@ -66,25 +69,24 @@ def decode(records: Iterable[LogRecord], state: State) -> Batch:
     left = iter(records)
     chunks = iter(lambda: list(islice(left, CHUNK_RECORDS)), [])
     return _joined(
-        [_chunk(chunk, state.hash_seed, carry, []) for chunk in chunks]
+        [_chunk(chunk, state.hash_seed, carry) for chunk in chunks]
         or [_batch([], state.hash_seed, carry, [])]
     )
 
 
-def _chunk(
-    records: list[LogRecord], seed: int, carry: Properties | None, bad: list[Quarantined]
-) -> Batch:
+def _chunk(records: list[LogRecord], seed: int, carry: Properties | None) -> Batch:
     for properties in dict.fromkeys((carry, None)):
         with suppress(*UNREADABLE):
-            return _batch(records, seed, properties, bad)
-    good: list[LogRecord] = []
-    for record in records:
-        try:
-            _batch([record], seed, None, [])
-            good.append(record)
-        except UNREADABLE as error:
-            bad.append(Quarantined(record.offset, str(error), record.value or b""))
-    return _chunk(good, seed, carry, bad)
+            return _batch(records, seed, properties, [])
+    if len(records) > 1:  # few are bad: whatever is good is found in large parts
+        middle = len(records) // 2
+        return _joined([_chunk(half, seed, carry) for half in (records[:middle], records[middle:])])
+    [record] = records
+    try:
+        return _batch(records, seed, None, [])
+    except UNREADABLE as error:
+        bad = Quarantined(record.offset, str(error) or repr(error), record.value or b"")
+        return _batch([], seed, carry, [bad])
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
@@ -171,6 +173,10 @@ def _check(body: Tick | Erasure) -> None:
     if isinstance(body, Tick):
         times += body.sources.values()
         names += [*body.sources, *body.rejected]
+        if not all(
+            0 <= each <= NUMBER_MAX for each in (body.source_partition, body.source_partitions)
+        ):
+            raise ValueError("no source partition has such a number")
     else:
         names.append(body.user_id)
     times_ms(times)

@@ -13,8 +13,16 @@ Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
 Properties = tuple[str, ...]
 """Names, ascending, each once."""
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding bytes may raise: the record is put aside."""
+UNREADABLE = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+)
+"""What decoding bytes may raise, and more than it ever did: the record is put aside."""
 
 
 class Event(msgspec.Struct, gc=False):

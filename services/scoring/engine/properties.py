@@ -35,7 +35,7 @@ def with_properties(
             events.append(decoder_with(properties)(record.value or b""))
             good.append(at)
         except UNREADABLE as error:
-            bad.append(Quarantined(record.offset, str(error), record.value or b""))
+            bad.append(Quarantined(record.offset, str(error) or repr(error), record.value or b""))
     return replace(batch.take(np.array(good, np.int64)), events=events, carry=None)
 
 
