@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.end_to_end.conftest import (
 )
 from tests.end_to_end.installation import Installation, start, up
 from tests.end_to_end.receiver import receiving
-from tests.end_to_end.snapshots import Rows, snapshot
+from tests.end_to_end.snapshots import Rows, Snapshot, snapshot
 from tests.processes import until
 from tests.scoring.dates import by_the_oracle, ten_days
 from tests.scoring.histories import Record
@@ -76,8 +77,14 @@ def test_a_message_says_the_score_the_drop_the_reasons_the_renewal_and_the_money
 
 
 def test_a_second_replay_changes_nothing_and_notifies_nobody(undisturbed: Run) -> None:
-    assert undisturbed.again == undisturbed.before
+    assert _but_what_came(undisturbed.again) == _but_what_came(undisturbed.before)
     assert undisturbed.requests_again == 0
+
+
+def _but_what_came(seen: Snapshot) -> Snapshot:
+    """Without the traces that every event leaves, also one that is too old to count."""
+    rest = {name: rows for name, rows in seen.rest.items() if name not in ("counters", "known ids")}
+    return replace(seen, rest=rest)
 
 
 @pytest.mark.parametrize("partitions", [4, 1, 12])
