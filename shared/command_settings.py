@@ -1,6 +1,7 @@
-"""What commands read: the environment, or what `myaku up` says of itself."""
+"""What commands read: the environment, what `myaku up` says of itself, and times."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,7 @@ from pydantic import Field, SecretStr
 from shared.data_dir import DEFAULT, DataDir
 from shared.runtime import UserError
 from shared.settings import Settings
+from shared.times import datetime_ms
 
 
 class CommandSettings(Settings):
@@ -37,3 +39,16 @@ class CommandSettings(Settings):
             database_url=up_file.database_url,
             secret_key=up_file.secret_key,
         )
+
+
+def instant_ms(option: str, text: str | None) -> int | None:
+    """The time that an option names, in milliseconds since 1970. Raises UserError."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UserError(f"{option} is a time with its zone, as 2027-01-31T00:00:00Z.")
+    return datetime_ms(moment)

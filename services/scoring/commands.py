@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import math
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -12,12 +11,11 @@ import typer
 
 from services.scoring.acts import LASTS_DAYS, Acts
 from shared import database, kafka
-from shared.command_settings import CommandSettings
+from shared.command_settings import CommandSettings, instant_ms
 from shared.events import ACT_CHARACTERS_MAX
 from shared.native.event import NAME_CHARACTERS_MAX
 from shared.problems import Problem
 from shared.runtime import UserError, now_ms
-from shared.times import datetime_ms
 
 accounts = typer.Typer(help="Override a score; close an account.", no_args_is_help=True)
 
@@ -64,7 +62,7 @@ def override(
         raise UserError("Say --score and --reason, or --end.")
     if not math.isfinite(score):
         raise UserError("--score is a number from 0 to 100.")
-    given, said, ends_ms = score, _text("--reason", reason), _instant(expires)
+    given, said, ends_ms = score, _text("--reason", reason), instant_ms("--expires", expires)
     accepted = _do(data_dir, lambda acts: acts.override(account_id, who, given, said, ends_ms))
     ends = accepted["expires_at"]
     typer.echo(f"Accepted: the score of {account_id} is {accepted['score']} until {ends}.")
@@ -118,18 +116,6 @@ def _text(option: str, text: str) -> str:
     if not 1 <= len(text) <= ACT_CHARACTERS_MAX or not text.isprintable():
         raise UserError(f"{option} has 1 to {ACT_CHARACTERS_MAX} printable characters.")
     return text
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise UserError("--expires is a time with its zone, as 2027-01-31T00:00:00Z.")
-    return datetime_ms(moment)
 
 
 def _do(data_dir: Path | None, act: Callable[[Acts], Awaitable[T]]) -> T:

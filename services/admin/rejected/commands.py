@@ -5,7 +5,6 @@ import json
 import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +25,8 @@ from services.admin.rejected.reading import (
 )
 from services.admin.rejected.replay import Outcome, Plan, Replay
 from shared import database, kafka
-from shared.command_settings import CommandSettings
+from shared.command_settings import CommandSettings, instant_ms
 from shared.runtime import UserError
-from shared.times import datetime_ms
 
 app = typer.Typer(
     help="What was refused or put aside: list it, look at it, send it again.", no_args_is_help=True
@@ -170,20 +168,8 @@ def _filters(
     account: str | None,
     event_id: str | None,
 ) -> Filters:
-    began, ended = _instant("--since", since), _instant("--until", until)
+    began, ended = instant_ms("--since", since), instant_ms("--until", until)
     return Filters(tuple(reason or ()), source, began, ended, account, event_id)
-
-
-def _instant(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise UserError(f"{option} is a time with its zone, as 2027-01-31T00:00:00Z.")
-    return datetime_ms(moment)
 
 
 def _write(path: Path, value: bytes) -> None:
